@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Full softmax attention, and the buffers that queries, keys and values are written into piece by piece."""
+"""Full softmax attention, and the buffers that its inputs are written into piece by piece."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pid_core.networks.rope import rotate
 class AttentionInputs:
     """Queries, keys and values of one attention, filled token run by token run.
 
-    Filling buffers in place keeps the float32 intermediates of norm and rotation as small as one run,
-    and joins text and image tokens without copying either.
+    Filling buffers in place keeps the float32 intermediates of norm and rotation as small as one
+    run, and joins text and image tokens without copying either.
     """
 
     q: torch.Tensor
@@ -68,8 +68,8 @@ class AttentionInputs:
     def attend(self) -> torch.Tensor:
         """Softmax attention of every query over all keys: [B, num_queries, heads * head_size].
 
-        The last axis is contiguous and nothing is masked, so PyTorch takes a fused kernel on every device: no
-        queries x keys matrix exists.
+        The last axis is contiguous and nothing is masked, so PyTorch takes a fused kernel on every
+        device: no queries x keys matrix exists.
         """
         q, k, v = (tensor.transpose(1, 2) for tensor in (self.q, self.k, self.v))
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How time, caption, patches and pixels become tokens, and tokens an image again. All of it in float32."""
+"""How time, caption, patches and pixels become tokens, and tokens an image again; in float32."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def timestep_features(timestep: torch.Tensor) -> torch.Tensor:
     """
     half = _TIME_FEATURES // 2
     steps = torch.arange(half, dtype=torch.float32, device=timestep.device)
-    # Rounded exactly as in training: at t = 999 one unit in the last place of a frequency is 1e-4 radians.
+    # Rounded exactly as in training: at t = 999 one unit in the last place of a frequency is 1e-4
+    # radians.
     frequencies = torch.exp(-math.log(_TIME_MAX_PERIOD) * steps / half)
     angles = torch.outer(timestep.float(), frequencies)
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
@@ -57,7 +58,7 @@ class CaptionEmbedder(nn.Module):
         self.norm = RmsNorm(size)
 
     def forward(self, caption_embeddings: torch.Tensor) -> torch.Tensor:
-        """[B, N, caption_size] -> [B, N, size] float32; the encoder's outliers exceed 100, hence float32."""
+        """[B, N, caption_size] -> [B, N, size]; float32, for the encoder's outliers exceed 100."""
         return self.norm(linear_float32(self.proj, caption_embeddings))
 
 
@@ -70,7 +71,7 @@ class PatchEmbedder(nn.Module):
         self.proj = nn.Linear(channels * patch_px**2, size)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """[B, channels, H, W] -> [B, L, size] float32, patches row by row, each read channel by channel."""
+        """[B, channels, H, W] -> [B, L, size] float32; a patch is read channel by channel."""
         patches = F.pixel_unshuffle(image.float(), self.patch_px)
         return linear_float32(self.proj, patches.flatten(2).transpose(1, 2))
 
@@ -83,13 +84,11 @@ class PixelEmbedder(nn.Module):
         self.proj = nn.Linear(channels, size)
 
     def forward(self, image: torch.Tensor, positions: PixelPositions) -> torch.Tensor:
-        """[B, channels, H, W] -> [B, L, patch_px ** 2, size] float32: the pixels of each patch, row by row."""
+        """[B, channels, H, W] -> [B, L, pixels of a patch, size] float32, all row by row."""
         patch_px = positions.columns.shape[1]
         height, width = image.shape[-2:]
         pixels = image.float().unflatten(3, (width // patch_px, patch_px))
-        pixels = pixels.unflatten(
-            2, (height // patch_px, patch_px)
-        )  # [B, c, rows, py, columns, px]
+        pixels = pixels.unflatten(2, (height // patch_px, patch_px))
         pixels = linear_float32(self.proj, pixels.permute(0, 2, 4, 3, 5, 1))
         half = pixels.shape[-1] // 2
         pixels[..., :half] += positions.columns.unsqueeze(1)
@@ -101,7 +100,8 @@ class PixelEmbedder(nn.Module):
 class PixelPositions:
     """Fixed sine and cosine codes of every pixel's column and row in the whole image.
 
-    A pixel's code is its column's half followed by its row's, so H + W codes stand for H * W of them.
+    A pixel's code is its column's half followed by its row's, so H + W codes stand for H * W of
+    them.
     """
 
     columns: torch.Tensor

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The branch that reads the latent: aligned to the patch grid, convolved once for an image, injected through gates.
+"""The branch that reads the latent: aligned to patches, convolved once, injected through gates.
 
 Nothing here depends on the noisy image or on the step, except the gates.
 """
@@ -19,8 +19,9 @@ from pid_core.networks.sizes import PidNetSizes
 _NORM_GROUPS = 4
 _NORM_EPS = 1e-5
 _KEPT_HEADS_BYTES = 128 << 20
-"""Head outputs up to this size are kept for all steps; larger ones are made again where they are used, which costs
-3 % of the linear work (0.5 % of all work at 4096 x 4096) and saves 1.6 GB there."""
+"""Head outputs up to this size are kept for all steps; larger ones are made again where they are
+used, which costs 3 % of the linear work (0.5 % of all work at 4096 x 4096) and saves 1.6 GB
+there."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ResBlock(nn.Module):
 
 
 class SigmaGate(nn.Module):
-    """Adds a latent feature to a token as far as the token asks for it; noise in the latent closes the gate."""
+    """Adds a latent feature to a token as far as the token asks; noise in the latent closes it."""
 
     def __init__(self, size: int, outputs: int) -> None:
         super().__init__()
@@ -157,8 +158,8 @@ def make_gate(sizes: PidNetSizes) -> SigmaGate:
 def align(latent: torch.Tensor, sizes: PidNetSizes, rows: int, columns: int) -> torch.Tensor:
     """Bring a latent to the grid of patches.
 
-    Coarser cells are repeated, finer cells are folded into channels; a size that does not fit is absorbed by the
-    resampling that the official code uses in each case.
+    Coarser cells are repeated, finer cells are folded into channels; a size that does not fit is
+    absorbed by the resampling that the official code uses in each case.
 
     Args:
         latent: [B, latent_channels, h, w] float32.
@@ -172,7 +173,7 @@ def align(latent: torch.Tensor, sizes: PidNetSizes, rows: int, columns: int) -> 
     """
     if latent.dim() != 4 or latent.shape[1] != sizes.latent_channels:
         raise ShapeMismatch(
-            f"the network reads latents [B, {sizes.latent_channels}, h, w], not {list(latent.shape)}",
+            f"the network reads [B, {sizes.latent_channels}, h, w], not {list(latent.shape)}",
             hint="use weights made for this latent's family",
         )
     latent = F.pixel_shuffle(latent, sizes.unpatchify)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers that patch and pixel blocks share, and the rule for where float32 is kept.
 
-The *compute dtype* of a network is the dtype of its weights. Matrix products and convolutions run in it; everything
-that is summed up or compared across tokens stays float32: the residual streams, norm statistics, rotations, sigma.
+The *compute dtype* of a network is the dtype of its weights. Matrix products and convolutions run
+in it; everything that is summed up or compared across tokens stays float32: the residual streams,
+norm statistics, rotations, sigma.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def modulated_norm(
 
 
 def linear_float32(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
-    """Apply a layer in float32 whatever its weights are stored as: for small layers at the network's doors.
+    """Apply a small layer at the network's doors in float32, whatever its weights are stored as.
 
     Noisy images and finished velocities would otherwise carry a bfloat16 rounding of their own.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transformer block over image patches and caption rows: one attention for both, weights of their own for each."""
+"""The transformer block over image patches and caption rows: one attention, two sets of weights."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ class PatchBlock(nn.Module):
 
         Args:
             x: [B, L, size] float32, image tokens.
-            y: [B, N, size] float32, text tokens; left alone by the last block, whose text output nobody reads.
+            y: [B, N, size] float32, text tokens; left alone by the last block, whose text output
+                nobody reads.
             time: [B, 1, size] in the compute dtype.
             tables: rotations of image and of text tokens; None = text has no position.
             chunk: image tokens that pass through the wide layers at once.
@@ -108,7 +109,7 @@ class PatchBlock(nn.Module):
         chunk: int,
         is_last: bool,
     ) -> AttentionInputs:
-        """Queries, keys and values of [text, image]; of the last block's queries only the image's."""
+        """Queries, keys and values of [text, image]; the last block's queries are the image's."""
         attn = self.attn
         num_text, num_image = y.shape[1], x.shape[1]
         num_text_queries = 0 if is_last else num_text

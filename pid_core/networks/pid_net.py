@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PidNet: PixelDiT with a branch that reads the latent. This is the network in every released PiD checkpoint."""
+"""PidNet: PixelDiT with a branch that reads the latent; the network of every PiD checkpoint."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ TRAINING_ONLY_PREFIXES = ("lq_proj.lq_aux_rgb_head.",)
 class PidNet(Backbone):
     """Decodes a latent into an image by predicting the velocity of a noisy one.
 
-    Construct it on the meta device and load with `load_state_dict(tensors, assign=True)`: the names are the
-    official ones, exactly. The dtype of the weights is the dtype of the arithmetic; no autocast is needed or wanted.
+    Construct it on the meta device and load with `load_state_dict(tensors, assign=True)`: the names
+    are the official ones, exactly. The dtype of the weights is the dtype of the arithmetic; no
+    autocast is needed or wanted.
 
     Source: nv-tlabs/PiD 2c8814c, networks/pid_net.py::PidNet
     """
@@ -50,11 +51,14 @@ class PidNet(Backbone):
 
         Args:
             caption_embeddings: [B, N, caption_size] float; N = 300 as trained.
-            latent: [B, latent_channels, h, w] float, normalised for the backbone; None = text alone.
+            latent: [B, latent_channels, h, w] float, normalised for the backbone; None = text
+                alone.
             sigma: [B] float in [0, 1], noise left in `latent`.
-            height: image height in pixels, a multiple of the patch; h * sizes.output_px_per_latent as trained.
+            height: image height in pixels, a multiple of the patch; h * sizes.output_px_per_latent
+                as trained.
             width: image width in pixels, likewise.
-            chunk_tokens: tokens that pass through the wide layers at once; None = what suits the device.
+            chunk_tokens: tokens that pass through the wide layers at once; None = what suits the
+                device.
         Raises:
             ShapeMismatch: a size does not fit.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The transformer block over pixels: attention between whole patches, a small MLP for every pixel."""
+"""The transformer block over pixels: attention between patches, a small MLP for every pixel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pid_core.networks.layers import RmsNorm, modulated_norm, token_chunks
 
 _ATTENTION_NORM = slice(0, 2)
 _ATTENTION_GATE_AND_MLP = slice(2, 6)
-"""Which of (shift, scale, gate) of the attention and (shift, scale, gate) of the MLP, in the weights' order."""
+"""Parts of the six modulations: shift, scale, gate of the attention, then of the MLP."""
 
 
 class PatchAttention(nn.Module):
@@ -102,10 +102,11 @@ class PixelBlock(nn.Module):
         return inputs
 
     def _modulation_rows(self, which: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight and bias that give only the wanted modulations, each of them contiguous over a patch's pixels.
+        """Weight and bias of the wanted modulations alone, each contiguous over a patch's pixels.
 
-        The six modulations of all pixels are the widest tensor of the network; attention stands between the first
-        two and the other four. Gathering weight rows (25 and 50 MB) is far cheaper than holding or repeating them.
+        The six modulations of all pixels are the widest tensor of the network; attention stands
+        between the first two and the other four. Gathering weight rows (25 and 50 MB) is far
+        cheaper than holding or repeating them.
         """
         layer = self.adaLN_modulation[0]
         weight = layer.weight.unflatten(0, (self.pixels, 6, self.pixel_size))[:, which]

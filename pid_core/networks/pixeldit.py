@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PixelDiT: transformer over patches and text, then over pixels; the text-to-image network and the body of PiD.
+"""PixelDiT: a transformer over patches and text, then one over pixels; the body of PiD as well.
 
-Inference only. What does not depend on the noisy image or the step is made once by `prepare` and reused for all
-steps; the wide layers run over runs of tokens, so that attention is the only thing that sees all of them at once.
+Inference only. What does not depend on the noisy image or the step is made once by `prepare` and
+reused for all steps; the wide layers run over runs of tokens, so that attention is the only thing
+that sees all of them at once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pid_core.networks.rope import image_table, text_table
 from pid_core.networks.sizes import PixelDitSizes
 
 _CHUNK_TOKENS = {"cpu": 1024}
-"""Tokens that pass through the wide layers at once; small on a CPU, whose caches they should not outgrow."""
+"""Tokens that pass through the wide layers at once; few on a CPU, because of its caches."""
 _CHUNK_TOKENS_DEFAULT = 8192
 
 
@@ -122,7 +123,7 @@ class Backbone(nn.Module):
     def velocity_field(
         self, conditioning: Conditioning
     ) -> Callable[[torch.Tensor, float], torch.Tensor]:
-        """`velocity` as the samplers call it: of a noisy image and the schedule's own t in [0, 1]."""
+        """`velocity` as samplers call it: of a noisy image and the schedule's own t in [0, 1]."""
 
         def velocity(image: torch.Tensor, t: float) -> torch.Tensor:
             timestep = torch.full((image.shape[0],), TIME_SCALE * t, device=image.device)
@@ -192,7 +193,7 @@ class Backbone(nn.Module):
     def _patch_tokens(
         self, image: torch.Tensor, time: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        """The transformer over patches: [B, L, hidden_size] in the compute dtype, for the pixel blocks."""
+        """The transformer over patches: [B, L, hidden_size] in the compute dtype."""
         dtype, chunk = self.compute_dtype, conditioning.chunk_tokens
         x = self.s_embedder(image)
         y = conditioning.text.clone()  # the blocks write into it
@@ -260,7 +261,8 @@ class PixelDit(Backbone):
             caption_embeddings: [B, N, caption_size] float; N = 300 as trained.
             height: image height in pixels, a multiple of the patch.
             width: image width in pixels, a multiple of the patch.
-            chunk_tokens: tokens that pass through the wide layers at once; None = what suits the device.
+            chunk_tokens: tokens that pass through the wide layers at once; None = what suits the
+                device.
         Raises:
             ShapeMismatch: a size does not fit.
         """

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rotary positions of image and caption tokens. Tables are built in float64 on the CPU, once for each image size."""
+"""Rotary positions of image and caption tokens; tables are built in float64 on the CPU."""
 
 from __future__ import annotations
 
 import torch
 
 GRID_SPAN = 16.0
-"""Image positions run from 0 to this along both axes, whatever the size: they say where in the *whole* image."""
+"""Positions run from 0 to this along both axes: they say where in the *whole* image."""
 IMAGE_THETA = 10000.0
 
 
@@ -21,7 +21,8 @@ def image_table(
         head_size: channels of an attention head; divisible by 4.
         reference: (rows, columns) for which the base needs no adjustment; None = never adjust it.
     Returns:
-        [rows * columns, head_size / 2] complex64 of modulus 1; pairs 0, 2, … turn with x, pairs 1, 3, … with y.
+        [rows * columns, head_size / 2] complex64 of modulus 1; pairs 0, 2, … turn with x, pairs 1,
+        3, … with y.
     Source: nv-tlabs/PiD 2c8814c, networks/pixeldit_official.py::precompute_freqs_cis_2d(_ntk)
     """
     reference_rows, reference_columns = reference or (rows, columns)
@@ -52,14 +53,15 @@ def rotate(x: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     table = table.unsqueeze(1)  # one rotation for all heads
     if not torch.compiler.is_compiling():
         return torch.view_as_real(torch.view_as_complex(pairs) * table).flatten(-2)
-    # A compiler fuses real arithmetic and leaves complex numbers alone; eager kernels are the other way round.
+    # A compiler fuses real arithmetic and leaves complex numbers alone; eager kernels are the other
+    # way round.
     cos, sin = torch.view_as_real(table).unbind(-1)
     a, b = pairs.unbind(-1)
     return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2)
 
 
 def _axis_angles(count: int, head_size: int, stretch: float) -> torch.Tensor:
-    """[count, head_size / 4] float64; `stretch` = grid size over its reference, which moves the base (NTK)."""
+    """[count, head_size / 4] float64; `stretch` is grid over reference and moves the base."""
     half = head_size / 2
     theta = IMAGE_THETA * stretch ** (half / (half - 2))
     exponent = torch.arange(0, head_size, 4, dtype=torch.float64) / head_size

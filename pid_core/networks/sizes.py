@@ -102,7 +102,7 @@ class PixelDitSizes:
     text_rope_theta: float = 10000.0
     """Base of the caption's rotary frequencies."""
     rope_mode: str = "original"
-    """`original`: one frequency base; `ntk_aware`: a base for each axis that follows the image's size."""
+    """`original`: one frequency base; `ntk_aware`: the base follows each axis's size."""
     rope_reference_height_px: int = 1024
     """Image height at which the base needs no adjustment."""
     rope_reference_width_px: int = 1024
@@ -136,7 +136,8 @@ class PixelDitSizes:
         """Read a network's constructor options as the official code names them.
 
         Raises:
-            CheckpointMismatch: an option is unknown, missing, or has a value that no released network has.
+            CheckpointMismatch: an option is unknown, missing, or has a value that no released
+            network has.
         Source: nv-tlabs/PiD 2c8814c, networks/pid_net.py::PidNet.__init__
         """
         names = {field.name for field in fields(cls)}
@@ -207,7 +208,7 @@ class PidNetSizes(PixelDitSizes):
 
     @property
     def fold(self) -> int:
-        """Latent cells that are folded into one patch along one side; 1 unless cells are the finer grid."""
+        """Latent cells folded into one patch along one side; 1 unless cells are the finer grid."""
         return max(1, int(1 / self.cells_per_token))
 
     @property
