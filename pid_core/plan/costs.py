@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What work costs: measured coefficients, and how a daemon refines them from its own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+_KEEP = 0.7
+"""Part of an old coefficient that one observation leaves."""
+_MAX_JUMP = 4.0
+"""One odd run (a busy machine, a cold disk) changes a coefficient by at most this factor before mixing."""
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Costs of one engine in one arithmetic on one kind of device: a + b * pixels."""
+
+    fixed_s: float
+    """Seconds of a run before the first pixel."""
+    s_per_px: float
+    """Seconds per input pixel and step, halos counted."""
+    fixed_bytes: int
+    """Memory of a run before the first pixel, without the weights."""
+    bytes_per_tile_px: float
+    """Peak memory per input pixel of one tile, its halo included."""
+    bytes_per_px: float
+    """Memory per pixel of the engine's whole output."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One finished run."""
+
+    engine: str
+    """Engine that ran."""
+    dtype: str
+    """Its arithmetic."""
+    device: str
+    """Kind of device: `cpu`, `cuda`, `mps`."""
+    expected_s: float
+    """What the plan said."""
+    seconds: float
+    """What it took."""
+    expected_bytes: int = 0
+    """What the plan said; 0 = not known."""
+    peak_bytes: int = 0
+    """What it took; 0 = not measured."""
+
+
+DEFAULTS: Mapping[str, Coefficients] = MappingProxyType(
+    {
+        "identity/float32/cpu": Coefficients(0.0, 0.0, 0, 0.0, 0.0),
+        "compact/float32/cpu": Coefficients(0.05, 2.2e-5, 30_000_000, 1_600.0, 12.0),
+        "compact/bfloat16/cpu": Coefficients(0.05, 1.0e-5, 30_000_000, 1_000.0, 12.0),
+        "compact/float32/cuda": Coefficients(0.05, 3.0e-7, 200_000_000, 1_600.0, 12.0),
+        "compact/bfloat16/cuda": Coefficients(0.05, 1.0e-7, 200_000_000, 1_000.0, 12.0),
+        "pid/float32/cpu": Coefficients(2.0, 1.5e-3, 500_000_000, 20_000.0, 12.0),
+        "pid/bfloat16/cpu": Coefficients(2.0, 1.0e-3, 400_000_000, 12_000.0, 12.0),
+        "pid/float32/cuda": Coefficients(0.5, 5.0e-6, 1_000_000_000, 12_000.0, 12.0),
+        "pid/bfloat16/cuda": Coefficients(0.5, 1.5e-6, 800_000_000, 6_000.0, 12.0),
+    }
+)
+"""Starting values by `engine/dtype/device`."""
+
+FINISH_S_PER_PX = 1.2e-7
+"""Seconds per result pixel for lock, resampling and packing. Measured: 2 CPU cores, RGB, 8 bits."""
+HOST_BYTES_PER_PX = 16.0
+"""Memory per result pixel around the engine: the packed result and the cached working copy."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """All coefficients that are known."""
+
+    table: Mapping[str, Coefficients] = field(default_factory=lambda: DEFAULTS)
+    """By `engine/dtype/device`."""
+
+    def of(self, engine: str, dtype: str, device: str) -> Coefficients:
+        """Coefficients for that combination; a kind of device that was never measured counts as a CPU."""
+        for key in (
+            f"{engine}/{dtype}/{device}",
+            f"{engine}/float32/{device}",
+            f"{engine}/{dtype}/cpu",
+            f"{engine}/float32/cpu",
+        ):
+            if key in self.table:
+                return self.table[key]
+        return Coefficients(0.0, 0.0, 0, 0.0, 0.0)
+
+    def refined(self, observed: Observation) -> Costs:
+        """Mix one run's figures into its combination's coefficients; self stays as it is."""
+        old = self.of(observed.engine, observed.dtype, observed.device)
+        time = _mixed(observed.expected_s, observed.seconds)
+        memory = _mixed(observed.expected_bytes, observed.peak_bytes)
+        new = replace(
+            old,
+            fixed_s=old.fixed_s * time,
+            s_per_px=old.s_per_px * time,
+            fixed_bytes=round(old.fixed_bytes * memory),
+            bytes_per_tile_px=old.bytes_per_tile_px * memory,
+            bytes_per_px=old.bytes_per_px * memory,
+        )
+        key = f"{observed.engine}/{observed.dtype}/{observed.device}"
+        return Costs(MappingProxyType({**self.table, key: new}))
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Only what differs from the defaults, for the daemon to keep."""
+        return {
+            key: asdict(value) for key, value in self.table.items() if DEFAULTS.get(key) != value
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Costs:
+        """Defaults, overlaid with what `to_dict` gave; rows that make no sense are passed over."""
+        table = dict(DEFAULTS)
+        for key, row in values.items():
+            try:
+                table[key] = Coefficients(**row)
+            except TypeError:
+                continue
+        return cls(MappingProxyType(table))
+
+
+def _mixed(expected: float, seen: float) -> float:
+    if expected <= 0 or seen <= 0:
+        return 1.0
+    ratio = min(max(seen / expected, 1 / _MAX_JUMP), _MAX_JUMP)
+    return _KEEP + (1 - _KEEP) * ratio

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of an upscale: what goes through the engine, in which tiles, and what it will cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pid_core.errors import InvalidOptions, NotEnoughMemory
+from pid_core.plan.costs import FINISH_S_PER_PX, HOST_BYTES_PER_PX, Costs
+from pid_core.plan.engine import EnginePlan
+from pid_core.plan.engines import TRAITS, EngineReadiness, EngineTraits, resolve_engine
+from pid_core.plan.request import ENHANCE, UpscaleRequest
+from pid_core.plan.tiles import Rect, with_halo
+
+MAX_SIDE_PX = 65_536
+"""A picture's side, in or out."""
+MAX_PIXELS = 1 << 30
+"""A picture's area, in or out."""
+
+NATIVE, SHRINK, AREA, TWICE = "native", "shrink", "area", "twice"
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What the plan depends on besides the request; the daemon fills it in."""
+
+    device: str = "cpu"
+    """Kind of device: `cpu`, `cuda`, `mps`."""
+    dtype: str = "float32"
+    """Arithmetic of the networks: `float32` or `bfloat16`."""
+    free_bytes: int = 0
+    """Memory that the device has for the work now; 0 = not known."""
+    budget_bytes: int = 0
+    """Memory that the user allows; 0 = no limit."""
+    readiness: EngineReadiness = EngineReadiness()
+    """What `auto` depends on."""
+    costs: Costs = field(default_factory=Costs)
+    """Coefficients, refined or not."""
+
+    @property
+    def limit_bytes(self) -> int:
+        """What the work may take; 0 = not known."""
+        limits = [value for value in (self.free_bytes, self.budget_bytes) if value > 0]
+        return min(limits) if limits else 0
+
+
+@dataclass(frozen=True)
+class UpscalePlan:
+    """How one picture becomes the answer. The same plan, seed and device give the same bytes."""
+
+    source_width_px: int
+    """Width of the picture that comes in, context included."""
+    source_height_px: int
+    """Height of the picture that comes in."""
+    region: Rect
+    """Part of it that is answered."""
+    result_width_px: int
+    """Width of the answer."""
+    result_height_px: int
+    """Height of the answer."""
+    engine: str
+    """Engine that does the work, never `auto`."""
+    route: str
+    """`native`: the engine's factor is the answer's; `shrink`: the source is made smaller first; `area`: the
+    engine's output is averaged down; `twice`: two passes."""
+    passes: tuple[EnginePlan, ...]
+    """What the engine executes, in order."""
+    expected_s: float = 0.0
+    """Seconds, with the models loaded."""
+    expected_bytes: int = 0
+    """Peak memory beyond the resident weights."""
+    notices: tuple[str, ...] = ()
+    """Sentences that a person should read before the run."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of all passes."""
+        traits = TRAITS[self.engine]
+        return sum(
+            len(traits.cores(one.width_px, one.height_px, one.tile_px)) for one in self.passes
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain maps, lists, numbers and texts."""
+        values = asdict(self)
+        values["passes"] = list(values["passes"])
+        values["notices"] = list(values["notices"])
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> UpscalePlan:
+        """The plan that `to_dict` was called on."""
+        known = dict(values)
+        known["region"] = Rect(**known["region"])
+        known["passes"] = tuple(EnginePlan(**one) for one in known["passes"])
+        known["notices"] = tuple(known["notices"])
+        return cls(**known)
+
+
+def plan_upscale(
+    width_px: int,
+    height_px: int,
+    request: UpscaleRequest,
+    facts: DeviceFacts | None = None,
+    *,
+    channels: str = "rgb",
+) -> UpscalePlan:
+    """Plan an upscale without doing any of it.
+
+    Args:
+        width_px: width of the picture that comes in, context included.
+        height_px: its height.
+        request: what is asked for.
+        facts: device, memory, readiness of the engines, coefficients.
+        channels: `gray`, `gray-alpha`, `rgb` or `rgba`; alpha costs a little more.
+    Raises:
+        InvalidOptions: sizes or options that make no sense or are too large.
+        NotEnoughMemory: not even the smallest tiles fit.
+        CheckpointMissing, LicenceNotAccepted: as `resolve_engine`.
+    """
+    facts = facts or DeviceFacts()
+    _refuse_too_large(width_px, height_px, "The picture")
+    region = request.answered(width_px, height_px)
+    result = request.result_size(width_px, height_px)
+    _refuse_too_large(*result, "The result")
+    traits = TRAITS[resolve_engine(request.engine, facts.readiness)]
+    route = _route(traits, request, region, result)
+    # Sides of the whole picture, context included, at the scale of the answer.
+    whole = (width_px * result[0] / region.width, height_px * result[1] / region.height)
+    inputs = _inputs((width_px, height_px), whole, route, request, traits)
+    passes = tuple(_engine_plan(*size, traits, request, facts) for size in inputs)
+    host_bytes = round(result[0] * result[1] * HOST_BYTES_PER_PX)
+    if traits.name == "identity" and result == (region.width, region.height):
+        host_bytes = 0
+    finish_s = 0.0 if host_bytes == 0 else result[0] * result[1] * FINISH_S_PER_PX
+    # On a GPU the surroundings live in the host's memory.
+    around = host_bytes if facts.device == "cpu" else 0
+    return UpscalePlan(
+        source_width_px=width_px,
+        source_height_px=height_px,
+        region=region,
+        result_width_px=result[0],
+        result_height_px=result[1],
+        engine=traits.name,
+        route=route,
+        passes=passes,
+        expected_s=sum(one.expected_s for one in passes) + finish_s,
+        expected_bytes=max(one.expected_bytes for one in passes) + around,
+        notices=tuple(_notices(request, region, result, route, traits)),
+    )
+
+
+def smaller(plan: UpscalePlan) -> UpscalePlan | None:
+    """The same work in the next smaller tiles, for a retry after the memory ran out; None = there are none."""
+    sides = TRAITS[plan.engine].tiles_px
+    largest = max(one.tile_px for one in plan.passes)
+    below = [side for side in sides if side < largest]
+    if not below:
+        return None
+    passes = tuple(replace(one, tile_px=min(one.tile_px, max(below))) for one in plan.passes)
+    note = f"The memory ran out with tiles of {largest} px; repeated with tiles of {max(below)} px."
+    return replace(plan, passes=passes, notices=(*plan.notices, note))
+
+
+def _refuse_too_large(width_px: int, height_px: int, what: str) -> None:
+    if width_px < 1 or height_px < 1:
+        raise InvalidOptions(f"{what} would have {width_px} x {height_px} px.")
+    if max(width_px, height_px) > MAX_SIDE_PX:
+        raise InvalidOptions(
+            f"{what} would have {width_px} x {height_px} px; a side may have {MAX_SIDE_PX} at most.",
+            hint="Choose a smaller size, or work on a part of the picture.",
+        )
+    if width_px * height_px > MAX_PIXELS:
+        raise InvalidOptions(
+            f"{what} would have {width_px} x {height_px} px, that is {width_px * height_px / 1e6:.0f} "
+            f"megapixels; at most {MAX_PIXELS / 1e6:.0f} are made.",
+            hint="Choose a smaller size, or work on a part of the picture.",
+        )
+
+
+def _route(
+    traits: EngineTraits, request: UpscaleRequest, region: Rect, result: tuple[int, int]
+) -> str:
+    """Choose how the engine's fixed factor meets the factor that is wanted.
+
+    Between 1x and 4x the whole picture goes through the engine and is averaged down. Above 4x the second pass
+    starts from the first one's output, averaged to a quarter of the answer. benchmarks/fidelity.py --sizes
+    measures the alternatives.
+    """
+    factor = max(result[0] / region.width, result[1] / region.height)
+    if traits.scale == 1 or factor == traits.scale:
+        return NATIVE
+    if request.kind == ENHANCE or factor < traits.scale:
+        return AREA
+    return TWICE
+
+
+def _inputs(
+    size: tuple[int, int],
+    whole: tuple[float, float],
+    route: str,
+    request: UpscaleRequest,
+    traits: EngineTraits,
+) -> list[tuple[int, int]]:
+    """Sizes of the engine's inputs, one for each pass, without wrapped context."""
+    wraps = (request.wraps_x, request.wraps_y)
+    quarter = tuple(
+        # An even side lets half a roll of a seamless texture stay whole pixels.
+        2 * math.ceil(side / traits.scale / 2) if wrap else math.ceil(side / traits.scale)
+        for side, wrap in zip(whole, wraps, strict=True)
+    )
+    if route == SHRINK:
+        return [(min(size[0], quarter[0]), min(size[1], quarter[1]))]
+    if route == TWICE:
+        return [size, (max(size[0], quarter[0]), max(size[1], quarter[1]))]
+    return [size]
+
+
+def _engine_plan(
+    width_px: int, height_px: int, traits: EngineTraits, request: UpscaleRequest, facts: DeviceFacts
+) -> EnginePlan:
+    costs = facts.costs.of(traits.name, facts.dtype, facts.device)
+    steps = request.steps if traits.uses_steps else 1
+    plan = None
+    for tile_px in traits.tiles_px:
+        cores = traits.cores(width_px, height_px, tile_px)
+        areas = [
+            one.width * one.height
+            for one in (with_halo(core, traits.overlap_px, width_px, height_px) for core in cores)
+        ]
+        plan = EnginePlan(
+            engine=traits.name,
+            width_px=width_px,
+            height_px=height_px,
+            scale=traits.scale,
+            tile_px=tile_px,
+            overlap_px=traits.overlap_px,
+            wrap=request.wrap,
+            dtype=facts.dtype,
+            steps=steps,
+            expected_s=costs.fixed_s + costs.s_per_px * sum(areas) * steps,
+            expected_bytes=round(
+                costs.fixed_bytes
+                + costs.bytes_per_tile_px * max(areas)
+                + costs.bytes_per_px * width_px * height_px * traits.scale**2
+            ),
+        )
+        if not facts.limit_bytes or plan.expected_bytes <= facts.limit_bytes:
+            return plan
+    assert plan is not None
+    raise NotEnoughMemory(
+        f"{width_px} x {height_px} px through {traits.name} need {plan.expected_bytes / 2**30:.1f} GiB even in "
+        f"the smallest tiles; {facts.limit_bytes / 2**30:.1f} GiB are there.",
+        hint="Choose a smaller size, work on a part of the picture, or raise the memory budget.",
+    )
+
+
+def _notices(
+    request: UpscaleRequest,
+    region: Rect,
+    result: tuple[int, int],
+    route: str,
+    traits: EngineTraits,
+) -> list[str]:
+    notices: list[str] = []
+    if result[0] < region.width or result[1] < region.height:
+        notices.append(
+            f"The result ({result[0]} x {result[1]} px) is smaller than the source "
+            f"({region.width} x {region.height} px)."
+        )
+    stretch = (result[0] / region.width) / (result[1] / region.height)
+    exact = bool(request.width) and not (
+        abs(result[0] - region.width * result[1] / region.height) <= 1
+        or abs(result[1] - region.height * result[0] / region.width) <= 1
+    )
+    if exact:
+        notices.append(
+            f"The exact size changes the aspect ratio: {'wider' if stretch > 1 else 'taller'} by "
+            f"{abs(max(stretch, 1 / stretch) - 1) * 100:.0f} %."
+        )
+    if route == SHRINK:
+        notices.append("The source is made smaller first, then decoded at 4x.")
+    if route == TWICE:
+        notices.append("More than 4x takes two passes.")
+    if traits.scale == 1 and traits.name == "identity" and result != (region.width, region.height):
+        notices.append("The identity engine only resamples; it adds no detail.")
+    return notices
