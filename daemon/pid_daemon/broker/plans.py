@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans without torch: what a job would do, from the request and what is known of the device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import psutil
+from pid_core.errors import CoreError
+from pid_core.plan import DeviceFacts, UpscalePlan, UpscaleRequest, plan_upscale
+from pid_core.plan.tiles import Rect
+from pid_protocol.messages import GetPlan, Plan, Submit
+
+from pid_daemon.link import Holding
+from pid_daemon.translate import from_core
+
+
+def plan_of(asked: Submit | GetPlan, facts: DeviceFacts, *, has_mask: bool = False) -> UpscalePlan:
+    """Plan a job whose options are checked.
+
+    Raises:
+        InvalidRequest, OutOfMemory, CheckpointMissing, LicenceNotAccepted: in words.
+    """
+    part = asked.region
+    region = Rect(part.x, part.y, part.width, part.height) if part else None
+    try:
+        request = UpscaleRequest.from_options(asked.kind, asked.options, region, has_mask)
+        image = asked.image
+        return plan_upscale(image.width, image.height, request, facts, channels=image.channels)
+    except CoreError as error:
+        raise from_core(error) from error
+
+
+def facts_of(holdings: list[Holding], budget_mib: int, devices: tuple[str, ...]) -> DeviceFacts:
+    """What is known of the first device: from its worker once there was one, else from the system."""
+    facts = DeviceFacts(device=_kind(devices[0]), budget_bytes=budget_mib << 20)
+    if holdings:
+        device, free_bytes = holdings[0].device, holdings[0].free_bytes
+        facts = replace(facts, device=_kind(device), free_bytes=free_bytes)
+    if facts.device == "cpu":
+        facts = replace(facts, free_bytes=psutil.virtual_memory().available)
+    return facts
+
+
+def answer(plan: UpscalePlan, facts: DeviceFacts) -> Plan:
+    """The wire's form of a plan."""
+    return Plan(
+        width=plan.result_width_px,
+        height=plan.result_height_px,
+        engine=plan.engine,
+        tiles=plan.tiles,
+        expected_s=plan.expected_s,
+        expected_bytes=plan.expected_bytes,
+        free_bytes=facts.limit_bytes,
+        notices=list(plan.notices),
+    )
+
+
+def _kind(device: str) -> str:
+    return "cpu" if device == "auto" else device.partition(":")[0]

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pid serve`: makes the parts, wires them up, keeps the clock, and ends everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from pid_core.plan import DeviceFacts
+from pid_protocol import PROGRAM_VERSION
+from pid_protocol.errors import Cancelled, ConnectionLost, PidError
+from pid_protocol.messages import Credit, Error, Message, Queued, Status
+
+from pid_daemon import link
+from pid_daemon.broker import plans
+from pid_daemon.broker.access import Access, default_connection_file
+from pid_daemon.broker.books import Books
+from pid_daemon.broker.delivery import Deliveries
+from pid_daemon.broker.dispatch import Dispatcher
+from pid_daemon.broker.intake import Intake
+from pid_daemon.broker.jobs import UNFINISHED, Job, State
+from pid_daemon.broker.pool import Pool
+from pid_daemon.broker.reports import Reports
+from pid_daemon.broker.runtime import AlreadyRunning, Lock, private_runtime_folder, unix_endpoint
+from pid_daemon.broker.sessions import Session, Sessions
+from pid_daemon.broker.sockets import Sockets
+from pid_daemon.broker.spool import Spool
+from pid_daemon.broker.submission import Submission
+from pid_daemon.config import Config
+from pid_daemon.devices import worker_devices
+from pid_daemon.logs import LOG_NAME, start_logging
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+"""How often limits are compared with the clock."""
+PROBE_S = 0.5
+"""Connections with unfinished jobs hear something at least that often: it is how a closed one shows."""
+HOUSEKEEPING_S = 5.0
+"""How often places on disk and expiries are looked at."""
+TCP_ENDPOINT = "tcp://127.0.0.1:0"
+
+
+def serve(config: Config, *, echo: bool = False) -> int:
+    """Run the daemon until it is told to stop.
+
+    Args:
+        config: the settings.
+        echo: whether the log also goes to standard error.
+    Returns:
+        Exit status for the process: 0 after an orderly end, 1 when another daemon is there.
+    """
+    try:
+        start_logging(config.log_folder, config.log_level, echo=echo)
+        place = config.connection_file or default_connection_file()
+        locks = [Lock(place.with_name(place.name + ".lock")), Lock(config.spool_folder / ".lock")]
+    except AlreadyRunning as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    try:
+        asyncio.run(_run(config))
+    except PidError as error:
+        log.error("%s", error)
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        for lock in locks:
+            lock.release()
+    return 0
+
+
+async def _run(config: Config) -> None:
+    broker = Broker(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends asyncio.run
+            loop.add_signal_handler(number, broker.stop)
+    await broker.run()
+
+
+class Broker:
+    """All parts of one running daemon."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._began_s = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._access = Access()
+        self._place = config.connection_file or default_connection_file()
+        self._runtime_folder = private_runtime_folder(config.runtime_folder)
+        self._endpoints: list[str] = []
+        self._devices = worker_devices(config.device)
+        self._last_busy_s = self._loop.time()
+
+        self._sockets = Sockets(self._access.password, lambda *args: self._dispatcher.receive(*args))
+        self._sessions = Sessions(self._sockets, self.pump, self._gone)
+        self._spool = Spool(config.spool_folder, config.spool_quota_mib << 20)
+        self._books = Books(self._spool, self._announce, config.result_expiry_s)
+        self._intake = Intake(self._spool)
+        self._deliveries = Deliveries(self._spool)
+        self._reports = Reports(self._sessions, self._books, self._deliveries, self._spool)
+        self._pool = Pool(
+            config, self._devices, lambda: len(self._books.queue), self._take, self._reports.receive
+        )
+        self._submission = Submission(
+            self._sessions, self._books, self._intake, self.facts, self._pool.warm, self._pool.wake
+        )
+        self._dispatcher = Dispatcher(
+            self._sessions, self._books, self._deliveries, self._submission, self, self._access.prove
+        )
+
+    def stop(self) -> None:
+        """End the daemon in order."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        self._books.recover()
+        self._listen()
+        self._sockets.start()
+        self._access.publish(self._place, self._endpoints)
+        log.info("ready: %s, process %d", ", ".join(self._endpoints), os.getpid())
+        self._pool.wake()
+        clock = self._loop.create_task(self._keep_time())
+        try:
+            await self._stopped.wait()
+        finally:
+            clock.cancel()
+            await self._close()
+
+    # --- what requests set in motion (dispatch.Actions) ------------------------------------------
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job, wherever it is."""
+        if job.state is State.RUNNING and self._pool.cancel(job.id):
+            return
+        self._intake.drop(job.id)
+        self._books.fail(job, Cancelled("The job was cancelled."))
+
+    def pump(self, session: Session) -> None:
+        """Send what a connection has leave to get."""
+        for name, error in self._deliveries.pump(self._sessions, session):
+            self._books.fail_lost_result(self._books.find(name), error)
+
+    def unload(self) -> None:
+        """End the workers as soon as they are idle."""
+        self._pool.unload()
+
+    def shut_down(self) -> None:
+        """End the daemon, and with it every job."""
+        for job in self._books:
+            if job.state in UNFINISHED:
+                self._books.fail(job, Cancelled("The daemon was told to end."))
+        self._loop.call_soon(self.stop)
+
+    def status(self) -> Status:
+        """What the daemon is doing."""
+        paths = {
+            "config": str(self._config.config_file or ""),
+            "log": str(self._config.log_folder / LOG_NAME),
+            "spool": str(self._spool.folder),
+            "models": os.pathsep.join(self._config.model_folders),
+        }
+        return Status(
+            pid=os.getpid(),
+            version=PROGRAM_VERSION,
+            uptime_s=round(time.monotonic() - self._began_s, 3),
+            jobs=self._books.counts(),
+            workers=self._pool.rows(),
+            spool_bytes=self._spool.used_bytes,
+            paths=paths,
+        )
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every weights file that was found."""
+        return []
+
+    def facts(self) -> DeviceFacts:
+        """What is known of the device now."""
+        return plans.facts_of(self._pool.holdings, self._config.memory_budget_mib, self._devices)
+
+    # --- between the parts -----------------------------------------------------------------------
+
+    def _take(self) -> tuple[link.Run, float] | None:
+        job = self._books.take()
+        if job is None:
+            return None
+        order = link.Run(
+            job=job.id,
+            folder=str(self._spool.path(job.id)),
+            kind=job.submit.kind,
+            image=job.submit.image,
+            options=job.submit.options,
+            region=job.submit.region,
+            mask=job.submit.mask,
+            keep_alive_s=self._books.keep_alive_s(job, self._config.keep_alive_s),
+        )
+        return order, job.expected_s
+
+    def _announce(self, job: Job, message: Message) -> bool:
+        was_told = False
+        for route in tuple(job.followers):
+            session = self._sessions.get(route)
+            if session:
+                self._sessions.tell(session, message)
+                was_told |= not session.is_gone
+        if isinstance(message, Error):
+            job.followers.clear()
+        return was_told
+
+    def _gone(self, session: Session) -> None:
+        if session.client:
+            log.info("%s closed its connection", session.client)
+        self._deliveries.drop(session.route)
+        for job in self._books.detach_from(session.route):
+            log.info("job %s is dropped with its connection", job.id)
+            self.cancel(job)
+
+    # --- the clock -------------------------------------------------------------------------------
+
+    async def _keep_time(self) -> None:
+        next_probe_s = next_housekeeping_s = self._loop.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now_s = self._loop.time()
+            try:
+                self._pool.tick()
+                if now_s >= next_probe_s:
+                    next_probe_s = now_s + PROBE_S
+                    self._books.tell_positions()
+                    self._probe(now_s)
+                if now_s >= next_housekeeping_s:
+                    next_housekeeping_s = now_s + HOUSEKEEPING_S
+                    self._keep_house(now_s)
+            except Exception:
+                log.exception("the clock's work failed")
+
+    def _probe(self, now_s: float) -> None:
+        """Say something cheap to every connection that waits for a job and has heard nothing for a while."""
+        for job in self._books:
+            if job.state not in UNFINISHED:
+                continue
+            for route in tuple(job.followers):
+                session = self._sessions.get(route)
+                if session and not session.outbox and now_s - session.last_sent_s >= PROBE_S:
+                    self._sessions.tell(session, _probe_for(job))
+
+    def _keep_house(self, now_s: float) -> None:
+        self._books.expire()
+        self._restore_places()
+        if any(job.state in UNFINISHED for job in self._books):
+            self._last_busy_s = now_s
+        idle_s = self._config.idle_exit_s
+        if idle_s and now_s - self._last_busy_s > idle_s and not self._pool.holdings:
+            log.info("nothing to do for %g s: the daemon ends", idle_s)
+            self.stop()
+
+    def _restore_places(self) -> None:
+        """Make again what somebody's clean-up took away: running clients notice nothing, new ones find us."""
+        endpoint = unix_endpoint(self._runtime_folder)
+        if endpoint in self._endpoints and not os.path.exists(endpoint.removeprefix("ipc://")):
+            log.warning("the unix socket is gone; listening again")
+            try:
+                self._runtime_folder = private_runtime_folder(self._config.runtime_folder)
+                self._sockets.unlisten(endpoint)
+                self._sockets.listen(endpoint)
+            except (PidError, OSError) as error:
+                log.error("the unix socket cannot be made again: %s", error)
+        if not self._access.is_published(self._place):
+            log.warning("the connection file is gone or another's; writing it again")
+            with contextlib.suppress(OSError):
+                self._access.publish(self._place, self._endpoints)
+        with contextlib.suppress(OSError):
+            self._spool.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _listen(self) -> None:
+        endpoint = unix_endpoint(self._runtime_folder)
+        if endpoint:
+            self._endpoints.append(self._sockets.listen(endpoint))
+        self._endpoints.append(self._sockets.listen(TCP_ENDPOINT))
+
+    async def _close(self) -> None:
+        """Report what is under way, keep what was submitted detached for the next start, end the workers."""
+        log.info("ending")
+        self._access.withdraw(self._place)
+        for job in self._books:
+            if job.state is State.RECEIVING or (
+                job.state in UNFINISHED and not job.submit.detached
+            ):
+                self._books.fail(job, ConnectionLost("The daemon was stopped.", "Submit it again."))
+        self._reports.close()
+        await self._pool.close()
+        self._sockets.close()
+        log.info("ended")
+
+
+def _probe_for(job: Job) -> Message:
+    """An event that repeats what the client knows."""
+    if job.state is State.RECEIVING:
+        return Credit(job.id, 0)
+    if job.state is State.RUNNING and job.progress:
+        return job.progress
+    return Queued(job.id, max(0, job.position))
