@@ -22,9 +22,7 @@ class IdentityEngine:
         """Name, weights and licence for the record."""
         return EngineInfo("identity", "", "Apache-2.0", 1)
 
-    def run(
-        self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan
-    ) -> Iterator[Step]:
+    def run(self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan) -> Iterator[Step]:
         """One step, which carries the input itself."""
         yield Step("tile", 1.0, 1, 1, image=image)
 

@@ -55,7 +55,9 @@ def create(
         CheckpointError: the weights are missing or do not fit.
     """
     if name not in FACTORIES:
-        raise InvalidOptions(f"There is no engine {name!r}.", hint=f"Engines: {', '.join(names())}.")
+        raise InvalidOptions(
+            f"There is no engine {name!r}.", hint=f"Engines: {', '.join(names())}."
+        )
     return FACTORIES[name](weights=weights, device=device, dtype=dtype, **settings)
 
 

@@ -90,9 +90,7 @@ def _grid(x: Axis, y: Axis) -> tuple[int, int]:
 
 def _averaged(plane: Tensor, x: Axis, y: Axis) -> Tensor:
     height, width = _grid(x, y)
-    return resample(
-        plane, Axis(plane.shape[2], width), Axis(plane.shape[1], height), kernel="area"
-    )
+    return resample(plane, Axis(plane.shape[2], width), Axis(plane.shape[1], height), kernel="area")
 
 
 def _source_part(plane: Tensor, x: Axis, y: Axis, shape: torch.Size) -> Tensor:
@@ -111,9 +109,7 @@ def _grown(plane: Tensor, x: Axis, y: Axis) -> Tensor:
 
 def _neighbourhood(plane: Tensor, wrap_x: bool, wrap_y: bool) -> Tensor:
     """Largest value among the 3 x 3 pixels around each one."""
-    padded = functional.pad(
-        plane[None], (1, 1, 0, 0), mode="circular" if wrap_x else "replicate"
-    )
+    padded = functional.pad(plane[None], (1, 1, 0, 0), mode="circular" if wrap_x else "replicate")
     padded = functional.pad(padded, (0, 0, 1, 1), mode="circular" if wrap_y else "replicate")
     return functional.max_pool2d(padded, 3, stride=1)[0]
 

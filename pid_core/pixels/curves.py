@@ -10,12 +10,14 @@ from torch import Tensor
 def to_linear(encoded: Tensor) -> Tensor:
     """sRGB-encoded values of any sign and size to linear light."""
     size = encoded.abs()
-    curve = ((size + 0.055) / 1.055).pow_(2.4)
-    return torch.where(size <= 0.04045, encoded / 12.92, curve.copysign_(encoded))
+    flat = size <= 0.04045
+    curve = size.add_(0.055).div_(1.055).pow_(2.4).copysign_(encoded)
+    return torch.where(flat, encoded / 12.92, curve)
 
 
 def to_perceptual(linear: Tensor) -> Tensor:
     """Linear light of any sign and size to sRGB-encoded values."""
     size = linear.abs()
-    curve = size.clamp_min(0.0031308).pow_(1 / 2.4).mul_(1.055).sub_(0.055)
-    return torch.where(size <= 0.0031308, linear * 12.92, curve.copysign_(linear))
+    flat = size <= 0.0031308
+    curve = size.pow_(1 / 2.4).mul_(1.055).sub_(0.055).copysign_(linear)
+    return torch.where(flat, linear * 12.92, curve)

@@ -57,9 +57,7 @@ def lab_delta_e_2000(first: Tensor, second: Tensor) -> Tensor:
         + 0.32 * torch.cos(3 * mean_h + 6 * degree)
         - 0.20 * torch.cos(4 * mean_h - 63 * degree)
     )
-    bend = 30 * torch.exp(
-        -(((torch.remainder(mean_h / degree, 360) - 275) / 25) ** 2)
-    )
+    bend = 30 * torch.exp(-(((torch.remainder(mean_h / degree, 360) - 275) / 25) ** 2))
     c7 = mean_c**7
     rotation = -2 * (c7 / (c7 + 25.0**7)).sqrt() * torch.sin(2 * bend * degree)
     off = (mean_l - 50) ** 2

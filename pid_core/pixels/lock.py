@@ -12,32 +12,22 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from pid_core.pixels.delta_e import delta_e_2000
+from pid_core.pixels.resample import blur
 
 FLOOR = 0.02
 """Linear light that is added before and taken off after the gain."""
 _ROUNDS = 3
 """The gain of a smooth gain is not quite exact; so often it is refined."""
 _MAX_GAIN = 8.0
+_SAMPLES = 1 << 18
+"""The drift is judged on about so many samples; the low band hardly changes between neighbours."""
 
 
 def lock_radius_px(repair: float) -> float:
     """Radius (standard deviation of the low-pass) in source pixels: larger where more may be repaired."""
     return 2.0 + 6.0 * repair
-
-
-def low_pass(planes: Tensor, radius: tuple[float, float], wrap: tuple[bool, bool]) -> Tensor:
-    """Gaussian of [C, h, w].
-
-    Args:
-        planes: any values.
-        radius: standard deviation in samples, of x and of y.
-        wrap: whether the ends of x and of y meet; otherwise the outermost sample goes on.
-    """
-    planes = _blurred(planes, radius[1], wrap[1])
-    return _blurred(planes.transpose(1, 2), radius[0], wrap[0]).transpose(1, 2)
 
 
 def lock_gain(
@@ -48,15 +38,15 @@ def lock_gain(
     Args:
         source: [C, h, w] linear light.
         result: [C, h, w] linear light, area-averaged to the same grid.
-        radius: see `low_pass`.
-        wrap: see `low_pass`.
+        radius: see `blur`.
+        wrap: see `blur`.
     Returns:
         [C, h, w], smooth.
     """
-    wanted = low_pass(source, radius, wrap) + FLOOR
+    wanted = blur(source, radius, wrap) + FLOOR
     gain = torch.ones_like(result)
     for _ in range(_ROUNDS):
-        have = low_pass(apply_gain(result, gain), radius, wrap) + FLOOR
+        have = blur(apply_gain(result, gain), radius, wrap) + FLOOR
         # Colours far outside the gamut may be negative even in the mean: they are left alone.
         usable = (have > FLOOR / 4) & (wanted > FLOOR / 4)
         ratio = torch.where(usable, wanted / have, torch.ones_like(have))
@@ -81,13 +71,17 @@ def drift(
     Args:
         source: [3, h, w] linear sRGB.
         result: [3, h, w] linear sRGB, area-averaged to the same grid.
-        radius: see `low_pass`.
-        wrap: see `low_pass`.
+        radius: see `blur`.
+        wrap: see `blur`.
         weight: [h, w]; samples at 0 do not count. None = all count.
     Returns:
         `median` and `p99` of the CIEDE2000 difference.
     """
-    distance = delta_e_2000(low_pass(source, radius, wrap), low_pass(result, radius, wrap))
+    source, result = blur(source, radius, wrap), blur(result, radius, wrap)
+    stride = math.ceil(math.sqrt(source[0].numel() / _SAMPLES))
+    source, result = source[:, ::stride, ::stride], result[:, ::stride, ::stride]
+    distance = delta_e_2000(source, result)
+    weight = None if weight is None else weight[::stride, ::stride]
     if weight is not None and bool((weight > 0).any()):
         distance = distance[weight > 0]
     ordered = distance.flatten().sort().values
@@ -96,18 +90,3 @@ def drift(
         "median": round(float(ordered[last // 2]), 4),
         "p99": round(float(ordered[math.ceil(last * 0.99)]), 4),
     }
-
-
-def _blurred(planes: Tensor, radius: float, wrap: bool) -> Tensor:
-    """Along the middle axis of [C, n, m]."""
-    if radius <= 0:
-        return planes
-    size = planes.shape[1]
-    reach = max(1, math.ceil(3 * radius))
-    offsets = torch.arange(-reach, reach + 1)
-    weight = torch.exp(-0.5 * (offsets / radius) ** 2)
-    weight = (weight / weight.sum()).to(planes.device, planes.dtype)
-    index = torch.arange(-reach, size + reach)
-    index = index % size if wrap else index.clamp(0, size - 1)
-    padded = planes[:, index.to(planes.device)]
-    return functional.conv2d(padded[:, None], weight[None, None, :, None])[:, 0]

@@ -31,14 +31,24 @@ def feathered(mask: Tensor, feather_px: int) -> Tensor:
 
 
 def _largest(plane: Tensor, radius: int) -> Tensor:
-    for pad, window in (((radius, radius, 0, 0), (1, 2 * radius + 1)), ((0, 0, radius, radius), (2 * radius + 1, 1))):
-        plane = functional.max_pool2d(functional.pad(plane, pad, mode="replicate"), window, stride=1)
+    for pad, window in (
+        ((radius, radius, 0, 0), (1, 2 * radius + 1)),
+        ((0, 0, radius, radius), (2 * radius + 1, 1)),
+    ):
+        plane = functional.max_pool2d(
+            functional.pad(plane, pad, mode="replicate"), window, stride=1
+        )
     return plane
 
 
 def _box(plane: Tensor, radius: int) -> Tensor:
     if radius < 1:
         return plane
-    for pad, window in (((radius, radius, 0, 0), (1, 2 * radius + 1)), ((0, 0, radius, radius), (2 * radius + 1, 1))):
-        plane = functional.avg_pool2d(functional.pad(plane, pad, mode="replicate"), window, stride=1)
+    for pad, window in (
+        ((radius, radius, 0, 0), (1, 2 * radius + 1)),
+        ((0, 0, radius, radius), (2 * radius + 1, 1)),
+    ):
+        plane = functional.avg_pool2d(
+            functional.pad(plane, pad, mode="replicate"), window, stride=1
+        )
     return plane

@@ -116,7 +116,9 @@ def _converted(picture: Picture, fmt: PictureFormat) -> Picture:
             f"The picture has {own.width} x {own.height} px, the format {fmt.width} x {fmt.height}."
         )
     if fmt.is_gray != own.is_gray or (fmt.icc, fmt.encoding) != (own.icc, own.encoding):
-        raise InvalidImage("Packing does not convert colour: profile, encoding and grey have to agree.")
+        raise InvalidImage(
+            "Packing does not convert colour: profile, encoding and grey have to agree."
+        )
     target = blank(fmt)
     alpha = picture.alpha()
     if fmt.has_alpha and alpha is None:

@@ -26,7 +26,12 @@ class Space:
     """Conversions for one colour space: sRGB, a matrix profile or grey."""
 
     def __init__(
-        self, *, gray: bool, curves: tuple[Curve, ...] | None, linear: bool, matrix: np.ndarray | None
+        self,
+        *,
+        gray: bool,
+        curves: tuple[Curve, ...] | None,
+        linear: bool,
+        matrix: np.ndarray | None,
     ) -> None:
         self._gray = gray
         self._curves = curves
@@ -44,9 +49,7 @@ class Space:
             return to_perceptual(native)
         if self._curves is None:
             return native
-        planes = [
-            curve.working(plane) for curve, plane in zip(self._curves, native, strict=True)
-        ]
+        planes = [curve.working(plane) for curve, plane in zip(self._curves, native, strict=True)]
         return torch.stack(planes)
 
     def to_native(self, working: Tensor) -> Tensor:
@@ -55,9 +58,7 @@ class Space:
             return to_linear(working)
         if self._curves is None:
             return working
-        planes = [
-            curve.encoded(plane) for curve, plane in zip(self._curves, working, strict=True)
-        ]
+        planes = [curve.encoded(plane) for curve, plane in zip(self._curves, working, strict=True)]
         return torch.stack(planes)
 
     def to_engine(self, working: Tensor) -> Tensor:

@@ -74,9 +74,7 @@ def resolve_engine(name: str, readiness: EngineReadiness) -> str:
         ready = readiness.pid_installed and readiness.pid_acknowledged and readiness.has_gpu
         return "pid" if ready else "compact"
     if name not in TRAITS:
-        raise InvalidOptions(
-            f"There is no engine {name!r}.", hint="Engines: auto, compact, pid."
-        )
+        raise InvalidOptions(f"There is no engine {name!r}.", hint="Engines: auto, compact, pid.")
     if name == "pid" and not readiness.pid_installed:
         raise CheckpointMissing(
             "No PiD weights were found.",

@@ -77,9 +77,7 @@ class UpscaleRequest:
             InvalidOptions: there is no such kind, or no such wrap.
         """
         if kind not in (UPSCALE, ENHANCE):
-            raise InvalidOptions(
-                f"There is no job kind {kind!r}.", hint="Kinds: upscale, enhance."
-            )
+            raise InvalidOptions(f"There is no job kind {kind!r}.", hint="Kinds: upscale, enhance.")
         names = {spec.name for spec in fields(cls)} - {"kind", "region", "has_mask"}
         values = {name: value for name, value in options.items() if name in names}
         sigma = values.get("sigma")

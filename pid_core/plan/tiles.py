@@ -36,9 +36,7 @@ def tile_cores(width_px: int, height_px: int, tile_px: int) -> list[Rect]:
         ValueError: a side or the tile is not positive.
     """
     if min(width_px, height_px, tile_px) < 1:
-        raise ValueError(
-            f"sides must be positive: picture {width_px}x{height_px}, tile {tile_px}"
-        )
+        raise ValueError(f"sides must be positive: picture {width_px}x{height_px}, tile {tile_px}")
     columns, rows = math.ceil(width_px / tile_px), math.ceil(height_px / tile_px)
     xs = [width_px * i // columns for i in range(columns + 1)]
     ys = [height_px * i // rows for i in range(rows + 1)]

@@ -22,7 +22,7 @@ from pid_core.pixels.resample import Axis, resample
 from pid_core.plan import UpscalePlan, UpscaleRequest
 from pid_core.upscale.source import Source
 
-BAND_PX = 1 << 20
+BAND_PX = 1 << 18
 """Result pixels of one band: its planes stay within the processor's caches' reach."""
 CACHE_BYTES = 1 << 29
 """Linear planes that are kept between the two looks at the result; beyond, they are made twice."""
@@ -61,7 +61,9 @@ class Composer:
         rows = max(1, BAND_PX // self._width)
         return [(top, min(self._height, top + rows)) for top in range(0, self._height, rows)]
 
-    def write(self, answer: Picture, coverage: Tensor | None) -> Iterator[tuple[float, dict[str, Any]]]:
+    def write(
+        self, answer: Picture, coverage: Tensor | None
+    ) -> Iterator[tuple[float, dict[str, Any]]]:
         """Fill the answer.
 
         Args:

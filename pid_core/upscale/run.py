@@ -137,9 +137,7 @@ def upscale(
     yield Progress("finish", 1.0, result=UpscaleResult(answer, record))
 
 
-def _check(
-    picture: Picture, request: UpscaleRequest, plan: UpscalePlan, engine: Engine
-) -> None:
+def _check(picture: Picture, request: UpscaleRequest, plan: UpscalePlan, engine: Engine) -> None:
     size = (picture.format.width, picture.format.height)
     planned = (plan.source_width_px, plan.source_height_px)
     if size != planned:

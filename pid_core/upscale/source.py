@@ -42,7 +42,10 @@ def prepare(picture: Picture) -> Source:
     native = picture.colours()
     if not picture.check_finite():
         native = torch.nan_to_num(native, nan=0.0, posinf=_FINITE_MAX, neginf=-_FINITE_MAX)
-        notices = [*notices, "Samples that were not numbers count as black, infinite ones as 65504."]
+        notices = [
+            *notices,
+            "Samples that were not numbers count as black, infinite ones as 65504.",
+        ]
     working, hidden = space.to_working(native), None
     alpha = picture.alpha()
     if alpha is not None:
