@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import imagecodecs
 import numpy as np
 
@@ -32,7 +30,7 @@ def from_cmyk(ink: Pixels, icc: bytes) -> tuple[Pixels, str]:
             intent=imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
             flags=imagecodecs.CMS.FLAGS.BLACKPOINTCOMPENSATION,
         )
-        return cast(Pixels, pixels), "CMYK was converted to sRGB by the file's own profile."
+        return pixels, "CMYK was converted to sRGB by the file's own profile."
     top = np.iinfo(ink.dtype).max
     paper = (top - ink.astype(np.float32)) / top
     pixels = np.rint(paper[..., :3] * paper[..., 3:] * top).astype(ink.dtype)

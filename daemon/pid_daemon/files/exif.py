@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Editing an EXIF block in place.
 
-The block is not taken apart and built anew: maker notes hold offsets into it that nobody knows. Only
-the values that an upscale makes wrong are overwritten, and the thumbnail, which would show the old
-picture, is cut off.
+The block is not taken apart and built anew: maker notes hold offsets into it that nobody knows.
+Only the values that an upscale makes wrong are overwritten, and the thumbnail, which would show the
+old picture, is cut off.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class SourceImage:
 
     def tobytes(self) -> memoryview:
         """The samples in wire order, without a copy."""
-        return memoryview(self.pixels).cast("B")
+        return self.pixels.data.cast("B")
 
 
 def format_of(pixels: Pixels, *, has_icc: bool) -> PixelFormat:

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
@@ -16,7 +15,7 @@ from PIL import Image
 from pid_daemon.files.picture import Pixels
 
 
-def opened(source: bytes | Path) -> Image.Image:
+def opened(source: bytes | BinaryIO) -> Image.Image:
     """Open a picture without decoding the pixels yet; sizes are checked."""
     # Our own limits, which know the free memory, replace Pillow's fixed one of 89 megapixels.
     Image.MAX_IMAGE_PIXELS = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -68,7 +68,7 @@ def _deep_pixels(data: bytes) -> Pixels:
     """16-bit samples of any colour type, with a transparent colour as alpha."""
     width, height = struct.unpack_from(">LL", data, 16)
     check_size(width, height, 8)
-    pixels = cast(Pixels, imagecodecs.png_decode(data))
+    pixels = imagecodecs.png_decode(data)
     if pixels.dtype != np.uint16:
         raise InvalidImage(f"Its samples decoded as {pixels.dtype.name} instead of uint16.")
     return pixels

@@ -26,12 +26,12 @@ _READERS = {"png": read_png, "jpeg": read_jpeg, "webp": read_webp, "tiff": read_
 def read(path: Path) -> SourceImage:
     """Read a picture file.
 
-    The pixels are turned upright once, and the orientation tag that is carried on says 1: a program that
-    ignores the tag and one that follows it show the same.
+    The pixels are turned upright once, and the orientation tag that is carried on says 1: a program
+    that ignores the tag and one that follows it show the same.
 
     Raises:
-        InvalidImage: there is no such file, it cannot be read, is no picture, is broken or too large;
-            the message is one sentence that names the file.
+        InvalidImage: there is no such file, it cannot be read, is no picture, is broken or too
+            large; the message is one sentence that names the file.
     """
     data = _bytes_of(path)
     try:

@@ -16,7 +16,7 @@ from pid_daemon.files.tiff import xmp_of
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What was done to make this picture; None for a file of someone else's, a broken one or none at all."""
+    """What was done to make this picture; None for anybody else's file, a broken one or none."""
     try:
         with open(path, "rb") as file:
             container = sniff(file.read(32))
@@ -31,5 +31,5 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def _xmp_by_pillow(path: Path) -> bytes:
-    with opened(path) as image:
+    with open(path, "rb") as file, opened(file) as image:
         return blob(image.info, "xmp")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TIFF by tifffile: integers of 1 to 16 bits and floats, with the first page's profile and metadata."""
+"""TIFF by tifffile: integers and floats, with the first page's profile and metadata."""
 
 from __future__ import annotations
 
@@ -163,17 +163,20 @@ def _depth(pixels: Pixels, notices: list[str], bits: int = 0) -> Pixels:
 def _blob(page: Any, code: int) -> bytes:
     tag = page.tags.get(code)
     value = tag.value if tag is not None else b""
-    return bytes(value) if isinstance(value, (bytes, tuple)) else b""
+    return bytes(cast(Any, value)) if isinstance(value, (bytes, tuple)) else b""
 
 
 def _dpi(page: Any) -> tuple[float, float] | None:
     unit = page.tags.valueof(_UNIT, default=_INCH)
     sides: list[float] = []
     for code in (_X_RESOLUTION, _Y_RESOLUTION):
-        value = page.tags.valueof(code, default=None)
-        if not isinstance(value, tuple) or len(value) != 2 or not value[1]:
+        value: Any = page.tags.valueof(code, default=None)
+        try:
+            numerator, denominator = value
+            side = numerator / denominator
+        except (TypeError, ValueError, ZeroDivisionError):
             return None
-        sides.append(value[0] / value[1] * (2.54 if int(unit) == _CENTIMETRE else 1.0))
+        sides.append(side * (2.54 if int(unit) == _CENTIMETRE else 1.0))
     if int(unit) not in (_INCH, _CENTIMETRE) or min(sides) <= 0:
         return None
     return sides[0], sides[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""EXIF in TIFF, where its directories are the file's own: taken out into a block, and put back from one."""
+"""EXIF in TIFF, where its directories are the file's own: taken into a block and put back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 ORIENTATION = 274
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 316, 33432, ORIENTATION)
-"""Tags of the first directory that describe the picture: description, make, model, software, date, artist, host
-computer, copyright. The rest of that directory says where the pixels lie."""
+"""Tags of the first directory that describe the picture: description, make, model, software, date,
+artist, host computer, copyright. The rest of that directory says where the pixels lie."""
 _POINTERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 Tag = tuple[int, int | str, int, Any, bool]
@@ -45,7 +45,7 @@ def block_of(data: bytes, notices: list[str]) -> bytes:
 def tags_of(block: bytes) -> tuple[list[Tag], dict[int, dict[int, Any]]]:
     """Split a block into tags for the first directory and the nested directories.
 
-    The nested ones get a placeholder tag here and are appended by `append` once the file is written.
+    The nested ones get a placeholder tag here; `append` writes them once the file is there.
     """
     if not block:
         return [], {}
@@ -72,7 +72,7 @@ def tags_of(block: bytes) -> tuple[list[Tag], dict[int, dict[int, Any]]]:
 
 
 def append(file: BinaryIO, directories: dict[int, dict[int, Any]]) -> None:
-    """Write nested directories behind everything else, and turn the placeholder tags into their pointers."""
+    """Write nested directories behind everything else, and make the placeholders point to them."""
     if not directories:
         return
     file.seek(0)
@@ -95,7 +95,7 @@ def append(file: BinaryIO, directories: dict[int, dict[int, Any]]) -> None:
 
 
 def _placeholder(pointer: int) -> int:
-    """The tag written first: tifffile refuses the real ones. The next number below keeps the order of the tags."""
+    """The tag written first: tifffile refuses the real one. The number below keeps the order."""
     return pointer - 1
 
 

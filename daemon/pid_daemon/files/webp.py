@@ -15,7 +15,7 @@ DEFAULT_QUALITY = 95
 
 
 def read_webp(data: bytes) -> Decoded:
-    """Decode a WebP; raises whatever the decoder raises. The format has no field for the resolution."""
+    """Decode a WebP; raises whatever the decoder raises. It has no field for the resolution."""
     image = opened(data)
     return Decoded(
         pixels_of(image),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The XMP packet: where the record lives in every format, beside whatever the source's packet says."""
+"""The XMP packet: where the record lives in every format, beside what the source's packet says."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 from xml.sax.saxutils import escape, unescape
 
 NAMESPACE = "https://pid-layers.invalid/ns/1.0/"
@@ -34,7 +34,7 @@ def upright(xmp: bytes) -> bytes:
 
 
 def with_record(xmp: bytes, record: dict[str, Any]) -> bytes:
-    """Return the packet with this record in it, instead of an older one; an empty packet is begun."""
+    """Return the packet with this record in it, in place of an older one; none = a new packet."""
     text = escape(json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=str))
     ours = (
         f'<rdf:Description rdf:about="" xmlns:pidl="{NAMESPACE}">'
@@ -53,7 +53,7 @@ def record_in(xmp: bytes) -> dict[str, Any] | None:
     if found is None:
         return None
     try:
-        record = json.loads(unescape(found[1].decode()))
+        record: Any = json.loads(unescape(found[1].decode()))
     except ValueError:  # also UnicodeDecodeError: somebody edited it
         return None
-    return record if isinstance(record, dict) else None
+    return cast("dict[str, Any]", record) if isinstance(record, dict) else None
