@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decoding a latent of any size: windows over one noise field and one state."""
