@@ -78,7 +78,7 @@ class UpscalePlan:
     @property
     def tiles(self) -> int:
         """Tiles of all passes."""
-        traits = TRAITS[self.engine]
+        traits = TRAITS.get(self.engine, EngineTraits(self.engine, 1, 0, ()))
         return sum(
             len(traits.cores(one.width_px, one.height_px, one.tile_px)) for one in self.passes
         )

@@ -79,7 +79,8 @@ class Composer:
         if self._locks:
             columns: list[Tensor] = []
             for i, (top, bottom) in enumerate(bands):
-                columns.append(self._averaged_columns(self._linear(top, bottom, keep=True)))
+                linear = self._linear(top, bottom, keep=True)
+                columns.append(self._averaged_columns(linear.clamp(0, 1)))
                 yield (i + 1) / work, {}
             average = self._averaged_rows(columns)
             before = self._drift(source, average)
@@ -103,16 +104,15 @@ class Composer:
         """Working planes of some rows, locked; their average goes to `columns`."""
         if gain is None:
             working = self._working(top, bottom)
-            columns.append(self._averaged_columns(to_linear(working)))
+            columns.append(self._averaged_columns(to_linear(working.clamp(0, 1))))
             return working
         linear = self._cache.pop(top, None)
         if linear is None:
             linear = self._linear(top, bottom)
         linear = apply_gain(linear, self._spread(gain, top, bottom))
-        if not is_float:
-            linear = linear.clamp_(0, 1)
-        columns.append(self._averaged_columns(linear))
-        return to_perceptual(linear)
+        bounded = linear.clamp(0, 1)
+        columns.append(self._averaged_columns(bounded))
+        return to_perceptual(linear if is_float else bounded)
 
     def _working(self, top: int, bottom: int) -> Tensor:
         source = self._source
@@ -153,10 +153,12 @@ class Composer:
         return faded if alpha is None else faded * enlarged(alpha, x, y)
 
     def _source_on_grid(self) -> Tensor:
+        """The source's light within 0..1: what lies outside the engine never saw and could not bend."""
         plan, part = self._plan, self._plan.region
         x = Axis(plan.source_width_px, self._grid[0], part.x, part.width)
         y = Axis(plan.source_height_px, self._grid[1], part.y, part.height)
-        return resample(to_linear(self._source.working.to(self._device)), x, y, kernel="area")
+        working = self._source.working.to(self._device).clamp(0, 1)
+        return resample(to_linear(working), x, y, kernel="area")
 
     def _averaged_columns(self, linear: Tensor) -> Tensor:
         x = Axis(self._width, self._grid[0])
