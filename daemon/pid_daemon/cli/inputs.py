@@ -61,8 +61,8 @@ class Request:
 def find(paths: Sequence[Path], *, recursive: bool, out: Path | None) -> list[Found]:
     """Expand folders into the pictures in them, in the order of their names.
 
-    Files are taken whatever they are called; in folders the endings decide. The output folder, when it
-    lies inside, and unfinished files are passed over.
+    Files are taken whatever they are called; in folders the endings decide. The output folder, when
+    it lies inside, and unfinished files are passed over.
 
     Raises:
         Refused: a path is not there, or a folder has no pictures.
@@ -193,8 +193,8 @@ def outstanding(
 ) -> tuple[list[Item], int]:
     """Leave out what is done already.
 
-    A result is known by its record: same source, same kind, same dials. It was put in place by a rename,
-    so a file that is there is whole.
+    A result is known by its record: same source, same kind, same dials. It was put in place by a
+    rename, so a file that is there is whole.
 
     Returns:
         What remains, and how many were left out.

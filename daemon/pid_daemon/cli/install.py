@@ -15,7 +15,7 @@ _EDITOR = click.argument("editor", type=click.Choice(list(EDITORS)))
 _INTO = click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
-    help="GIMP's plug-ins folder or Krita's resource folder, instead of every profile that is found.",
+    help="GIMP's plug-ins folder or Krita's resource folder, instead of every profile found.",
 )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command's entry: which commands there are, loaded only when they are called, and how errors end."""
+"""The entry: which commands there are, loaded when they are called, and how errors end."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(PROGRAM_VERSION, prog_name="pid")
 def cli() -> None:
-    """PiD Layers: upscale pictures with NVIDIA's PiD or the built-in network, on your own machine."""
+    """PiD Layers: upscale pictures with NVIDIA's PiD or the built-in network, on your machine."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

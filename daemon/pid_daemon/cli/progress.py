@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees of a run: bars in a terminal, plain lines elsewhere. All of it on standard error."""
+"""What a person sees of a run, on standard error: bars in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class View(Protocol):
 
 
 def view_for(total: int, *, quiet: bool) -> View:
-    """Bars when standard error is a terminal, lines otherwise; quiet leaves only what went wrong."""
+    """Bars when standard error is a terminal, else lines; quiet leaves only what went wrong."""
     if not quiet and click.get_text_stream("stderr").isatty():
         from pid_daemon.cli.bars import BarView
 

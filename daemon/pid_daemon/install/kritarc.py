@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of Krita's settings, `enable_pid_krita` below `[python]`; all others stay as they are."""
+"""One line of Krita's settings, `enable_pid_krita` below `[python]`; the rest stays as it is."""
 
 from __future__ import annotations
 

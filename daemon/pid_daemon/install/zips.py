@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m pid_daemon.install.zips OUT`: the plugins as zip archives.
 
-Krita's "Import Python Plugin from File" takes its one; GIMP's is unpacked into a plug-ins folder. Neither
-carries a `daemon.json`: the plugins look for the daemon at its usual place.
+Krita's "Import Python Plugin from File" takes its one; GIMP's is unpacked into a plug-ins folder.
+Neither carries a `daemon.json`: the plugins look for the daemon at its usual place.
 """
 
 from __future__ import annotations
