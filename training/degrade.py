@@ -13,6 +13,9 @@ UPSCALE = 4
 MARGIN_PX = 8
 """Source pixels cut from each side of the small picture, so that no filter saw a border and the
 JPEG grid lies anywhere."""
+SOFT_SHARE = 0.06
+"""Part of the samples whose truth is itself an enlargement, as many pictures on the web are: the
+network must learn not to sharpen them."""
 
 _KERNELS = (
     (Image.Resampling.BICUBIC, 0.68),
@@ -74,6 +77,13 @@ def degrade(sharp: np.ndarray, repair: float, rng: np.random.Generator) -> np.nd
     return np.asarray(image)
 
 
+def soften(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Enlarge a random corner of a square [n, n, 3] uint8 crop to the size of the whole."""
+    side = round(crop.shape[0] / rng.uniform(1.3, 3.5))
+    kernel = Image.Resampling.LANCZOS if rng.random() < 0.5 else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(crop[:side, :side]).resize(crop.shape[:2], kernel))
+
+
 def sample_pair(
     photograph: np.ndarray, side_px: int, repair: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -97,6 +107,8 @@ def sample_pair(
         score = float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
         if score > best_score:
             best, best_score = crop, score
+    if rng.random() < SOFT_SHARE:
+        best = soften(best, rng)
     turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
     sharp = np.rot90(best, turns)
     sharp = np.ascontiguousarray(sharp[:, ::-1] if mirrored else sharp)

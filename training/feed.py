@@ -29,7 +29,7 @@ LARGEST_SIDE_PX = 64
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
     """Turn uint8 [B, H, W, 3] into float32 [B, 3, H, W] in [-1, 1], channels last in memory."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def load_photographs(data: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
