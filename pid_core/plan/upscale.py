@@ -20,7 +20,7 @@ MAX_SIDE_PX = 65_536
 MAX_PIXELS = 1 << 30
 """A picture's area, in or out."""
 
-NATIVE, SHRINK, AREA, TWICE = "native", "shrink", "area", "twice"
+NATIVE, SHRINK, AREA, TWICE, RESAMPLE = ROUTES = "native", "shrink", "area", "twice", "resample"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class UpscalePlan:
     """Engine that does the work, never `auto`."""
     route: str
     """`native`: the engine's factor is the answer's; `shrink`: the source is made smaller first; `area`: the
-    engine's output is averaged down; `twice`: two passes."""
+    engine's output is averaged down; `twice`: two passes; `resample`: the engine's output is resampled."""
     passes: tuple[EnginePlan, ...]
     """What the engine executes, in order."""
     expected_s: float = 0.0
@@ -107,6 +107,7 @@ def plan_upscale(
     facts: DeviceFacts | None = None,
     *,
     channels: str = "rgb",
+    route: str = "",
 ) -> UpscalePlan:
     """Plan an upscale without doing any of it.
 
@@ -115,7 +116,8 @@ def plan_upscale(
         height_px: its height.
         request: what is asked for.
         facts: device, memory, readiness of the engines, coefficients.
-        channels: `gray`, `gray-alpha`, `rgb` or `rgba`; alpha costs a little more.
+        channels: `gray`, `gray-alpha`, `rgb` or `rgba`.
+        route: one of ROUTES, for benchmarks; empty = the one that was measured to be best.
     Raises:
         InvalidOptions: sizes or options that make no sense or are too large.
         NotEnoughMemory: not even the smallest tiles fit.
@@ -127,7 +129,7 @@ def plan_upscale(
     result = request.result_size(width_px, height_px)
     _refuse_too_large(*result, "The result")
     traits = TRAITS[resolve_engine(request.engine, facts.readiness)]
-    route = _route(traits, request, region, result)
+    route = route or _route(traits, request, region, result)
     # Sides of the whole picture, context included, at the scale of the answer.
     whole = (width_px * result[0] / region.width, height_px * result[1] / region.height)
     inputs = _inputs((width_px, height_px), whole, route, request, traits)
