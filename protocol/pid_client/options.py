@@ -163,7 +163,9 @@ def changed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The checked values that differ from the defaults: what goes over the wire."""
     rows = {row.name: row for row in options_for(kind)}
     return {
-        name: value for name, value in validated(kind, values).items() if value != rows[name].default
+        name: value
+        for name, value in validated(kind, values).items()
+        if value != rows[name].default
     }
 
 
@@ -171,7 +173,9 @@ def _checked(row: Option, value: Any) -> Any:
     if row.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, row.type) or (row.type is int and isinstance(value, bool)):
-        raise InvalidRequest(f"{row.name} is {value!r}; it has to be of the type {row.type.__name__}.")
+        raise InvalidRequest(
+            f"{row.name} is {value!r}; it has to be of the type {row.type.__name__}."
+        )
     if row.type in (int, float):
         if not (row.low <= value <= row.high):  # also refuses NaN
             raise InvalidRequest(

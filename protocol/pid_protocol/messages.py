@@ -357,9 +357,7 @@ def to_header(message: Message, **envelope: int) -> dict[str, Any]:
         value = getattr(message, spec.name)
         if value is None or value == _default_of(spec):
             continue
-        header[spec.name] = (
-            dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
-        )
+        header[spec.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
     return header
 
 
