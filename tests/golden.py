@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from golden_figures import Figure, Metadata, Tensors, max_abs, relative_rms
+from golden_latents import check_latents
 from golden_tables import check_tables
 from safetensors import safe_open
 
@@ -167,6 +168,7 @@ CHECKERS: dict[str, Callable[[Tensors, Metadata], Iterator[Figure]]] = {
     "student_sampler": check_student,
     "dpmsolver_pp_2m_flow": check_dpm_solver,
     "tables": check_tables,
+    "latents": check_latents,
 }
 """Which function checks which kind of file."""
 

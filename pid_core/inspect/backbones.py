@@ -68,7 +68,7 @@ class Backbone:
     normalisation: Normalisation
     """From the encoder's mean to the latent."""
     noise_frame: str = "flow"
-    """How noise and latent mix: `flow` ((1-s)z + s n) or `vp` (sqrt(1-s^2)z + s n)."""
+    """How noise and latent mix: `flow` or `variance_preserving`."""
     upscale: int = 4
     """Output pixels per encoded image pixel."""
     vae: bool = True
@@ -109,7 +109,7 @@ _ROWS = (
         licence="Stability Community Licence: free below 1 M$ of yearly revenue.",
     ),
     Backbone(
-        "sdxl", "SDXL", 4, 8, Affine(0.0, 0.13025), noise_frame="vp",
+        "sdxl", "SDXL", 4, 8, Affine(0.0, 0.13025), noise_frame="variance_preserving",
         licence="OpenRAIL++-M: commercial use with use restrictions.",
     ),
     Backbone(

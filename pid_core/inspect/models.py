@@ -22,7 +22,7 @@ from pid_core.inspect.description import PID, TEXT_ENCODER, UNKNOWN, VAE, Declar
 from pid_core.inspect.detect import describe
 from pid_core.inspect.detect_text import shards
 
-SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt")
 """Endings of files that are looked into."""
 
 _CACHE_VERSION = 1  # raise when detection changes, so that remembered answers are dropped
