@@ -6,7 +6,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from pid_protocol.errors import InvalidImage
 from pid_protocol.messages import Progress, Queued, Submit
@@ -60,7 +60,7 @@ class JobSpec:
         if self.mask is not None and len(self.mask) != self.image.width * self.image.height:
             raise InvalidImage(
                 f"The mask has {len(self.mask)} bytes; "
-                f"a picture of {self.image.width} x {self.image.height} px needs one byte per pixel."
+                f"{self.image.width} x {self.image.height} px need one byte each."
             )
         return Submit(
             job=self.job,
@@ -110,5 +110,5 @@ class Finished:
     """Engine, weights, licence, settings, plan, measurements, notices."""
 
 
-JobEvent = Union[Queued, Progress, PreviewImage, Receiving, Finished]
+JobEvent = Queued | Progress | PreviewImage | Receiving | Finished
 """What a running job tells; errors are raised."""

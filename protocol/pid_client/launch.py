@@ -63,7 +63,8 @@ def connecting(
     launch: Sequence[str] | None = None,
     timeout_s: float = START_S,
 ) -> Iterator[str]:
-    """`connect` for those who must not sleep: yields while it waits, a sentence first, and returns the session."""
+    """`connect` for those who must not sleep: yields while it waits, a sentence first, and returns
+    the session."""
     try:
         return Session.connect(client=client, connection_file=connection_file)
     except DaemonNotRunning as error:

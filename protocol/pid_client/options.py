@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one options table: every dial is a row here.
 
-The command line, GIMP's arguments and Krita's widgets are made from the rows; the daemon validates by the same rows.
+The command line, GIMP's arguments and Krita's widgets are made from the rows; the daemon validates
+by the same rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,45 +58,45 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "width", int, 0, "Exact width",
-        "Width of the result in pixels, together with the exact height; 0 = use the scale.",
+        "Width of the result in pixels, with the exact height; 0 = use the scale.",
         0, MAX_SIDE_PX, advanced=True, kinds=(UPSCALE,),
     ),
     Option(
         "height", int, 0, "Exact height",
-        "Height of the result in pixels, together with the exact width; 0 = use the scale.",
+        "Height of the result in pixels, with the exact width; 0 = use the scale.",
         0, MAX_SIDE_PX, advanced=True, kinds=(UPSCALE,),
     ),
     Option(
         "placement", str, "new-image", "Placement",
-        "Same size: a sharper layer in place; grow: enlarge the whole image; new image: leave this one alone.",
+        "A sharper layer in place, the whole image enlarged, or a new image.",
         choices=("same-size", "grow", "new-image"), kinds=(UPSCALE,), editor_only=True,
     ),
-    Option("prompt", str, "", "Prompt", "Describe the picture for better coherence; may stay empty."),
+    Option("prompt", str, "", "Prompt", "Describe the picture for better coherence; may be empty."),
     Option(
         "negative_prompt", str, "", "Negative prompt",
         "What the picture must not show; used by undistilled weights only.", advanced=True,
     ),
     Option(
         "repair", float, 0.0, "Faithful – Repair",
-        "0 keeps to the source; towards 1 more damage is repaired and more detail is invented.", 0.0, 1.0,
+        "0 keeps to the source; towards 1 more is repaired and invented.", 0.0, 1.0,
     ),
     Option("seed", int, 0, "Seed", "The same seed gives the same picture.", 0, 2**31 - 1),
     Option(
         "engine", str, "auto", "Engine",
-        "compact: built in, any use; pid: NVIDIA's weights, non-commercial; auto: the best one that is ready.",
+        "compact: built in, any use; pid: NVIDIA's, non-commercial; auto: the best that is ready.",
         choices=("auto", "compact", "pid"), hidden_choices=("identity",),
     ),
     Option(
         "weights", str, "", "Weights",
-        "Identifier of the weights to use, as `pid models` lists them; empty = the default.", advanced=True,
+        "Weights to use, as `pid models` lists them; empty = the default.", advanced=True,
     ),
     Option(
         "colour_lock", bool, True, "Colour lock",
-        "Keep the source's hue and tone: the result's low frequencies are the source's.", advanced=True,
+        "Keep the source's hue and tone.", advanced=True,
     ),
     Option(
         "sigma", float, -1.0, "Degradation sigma",
-        "Noise that the decoder assumes in the source, 0 to 0.8; -1 = follow Faithful – Repair.",
+        "Noise assumed in the source, 0 to 0.8; -1 = follow Faithful – Repair.",
         -1.0, 0.8, advanced=True,
     ),
     Option(
@@ -108,11 +109,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "padding", int, 64, "Context padding",
-        "Pixels around the selection that are read for context.", 0, 1024, advanced=True, editor_only=True,
+        "Pixels around the selection that are read for context.", 0, 1024,
+        advanced=True, editor_only=True,
     ),
     Option(
         "feather", int, 8, "Feather",
-        "Pixels over which a selection's result fades into its surroundings.", 0, 256, advanced=True,
+        "Pixels over which a selection's result fades out.", 0, 256, advanced=True,
     ),
     Option(
         "keep_source", bool, True, "Keep the source visible",
@@ -142,7 +144,8 @@ def validated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         One entry for each row of the kind, numbers in the row's own type.
     Raises:
-        InvalidRequest: unknown row, wrong type, out of range, not one of the choices, or width without height.
+        InvalidRequest: unknown row, wrong type, out of range, not one of the choices, or width
+        without height.
     """
     rows = options_for(kind)
     known = [row.name for row in rows]
@@ -154,7 +157,7 @@ def validated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     checked = {row.name: _checked(row, values.get(row.name, row.default)) for row in rows}
     if kind == UPSCALE and bool(checked["width"]) != bool(checked["height"]):
         raise InvalidRequest(
-            f"An exact size needs both sides; width is {checked['width']}, height is {checked['height']}."
+            f"An exact size needs both sides, not {checked['width']} x {checked['height']}."
         )
     return checked
 
@@ -176,19 +179,22 @@ def _checked(row: Option, value: Any) -> Any:
         raise InvalidRequest(
             f"{row.name} is {value!r}; it has to be of the type {row.type.__name__}."
         )
-    if row.type in (int, float):
-        if not (row.low <= value <= row.high):  # also refuses NaN
+    if isinstance(value, str):
+        _check_text(row, value)
+    elif row.low is not None and row.high is not None:
+        if not row.low <= value <= row.high:  # also refuses NaN
             raise InvalidRequest(
                 f"{row.name} is {value}; it has to lie between {row.low:g} and {row.high:g}."
             )
-    if row.type is str:
-        if len(value) > MAX_TEXT_CHARS:
-            raise InvalidRequest(
-                f"{row.name} has {len(value)} characters; at most {MAX_TEXT_CHARS} are taken."
-            )
-        allowed: Iterable[str] = row.choices + row.hidden_choices
-        if row.choices and value not in allowed:
-            raise InvalidRequest(
-                f"{row.name} is {value!r}; it has to be one of {', '.join(row.choices)}."
-            )
     return value
+
+
+def _check_text(row: Option, value: str) -> None:
+    if len(value) > MAX_TEXT_CHARS:
+        raise InvalidRequest(
+            f"{row.name} has {len(value)} characters; at most {MAX_TEXT_CHARS} are taken."
+        )
+    if row.choices and value not in row.choices + row.hidden_choices:
+        raise InvalidRequest(
+            f"{row.name} is {value!r}; it has to be one of {', '.join(row.choices)}."
+        )

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A connection to the daemon: requests, jobs, and one background thread that owns the socket.
 
-The thread sends what is queued, gives bands as credit comes, collects results, and hands events to the jobs' own
-queues; every public method may be called from any one other thread and waits no longer than its timeout.
+The thread sends what is queued, gives bands as credit comes, collects results, and hands events to
+the jobs' own
+queues; every public method may be called from any one other thread and waits no longer than its
+timeout.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class Session:
         self._answers: dict[int, queue.SimpleQueue[Message | PidError]] = {}
         self._jobs: dict[str, Job] = {}
         self._submitted: dict[int, Job] = {}
-        self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._is_closing = False
         self._lost: PidError | None = None
         self._introduce(client, token, timeout_s)
@@ -111,7 +113,8 @@ class Session:
                 transport.close()
                 raise
         raise DaemonNotRunning(
-            f"The connection file names a daemon that does not answer: {error.message if error else 'no endpoint'}",
+            "The connection file names a daemon that does not answer: "
+            f"{error.message if error else 'it names no endpoint'}",
             discovery.START_HINT,
         )
 
@@ -153,7 +156,8 @@ class Session:
         return result
 
     def submit(self, spec: JobSpec, pixels: Bytes) -> Job:
-        """Start a job; its pixels are sent in the background and must not change until it is queued.
+        """Start a job; its pixels are sent in the background and must not change until it is
+        queued.
 
         Args:
             spec: what to do.
@@ -210,7 +214,7 @@ class Session:
             self._next_id += 1
             return self._next_id
 
-    def _order(self, action: Callable[[], None]) -> None:
+    def _order(self, action: Callable[[], object]) -> None:
         if self._lost is not None:
             raise self._lost
         self._orders.put(action)

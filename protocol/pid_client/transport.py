@@ -129,12 +129,12 @@ class SocketTransport:
             if isinstance(event, Refused):
                 raise BadToken(
                     f"The daemon at {endpoint} refuses the token ({event.reason}).",
-                    "It was restarted a moment ago, or the connection file is another one's: try again.",
+                    "It was restarted a moment ago, or the file is another one's: try again.",
                 )
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 raise DaemonNotRunning(
-                    f"Whoever listens at {endpoint} did not complete the handshake within {timeout_s:g} s."
+                    f"Whoever listens at {endpoint} did not shake hands within {timeout_s:g} s."
                 )
             self._wait(left_s)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wire between a client and the daemon: standard library only, no input or output outside `discovery`.
+"""The wire between a client and the daemon: standard library only, no input or output outside
+`discovery`.
 
 `docs/protocol.md` is the authority; a test holds this package against it.
 """

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the two sides prove that they read the same connection file, without the token ever travelling.
+"""How the two sides prove that they read the same connection file, without the token ever
+travelling.
 
-The client's PLAIN password and the daemon's proof are different HMACs of the token: whoever sits on an old port
+The client's PLAIN password and the daemon's proof are different HMACs of the token: whoever sits on
+an old port
 learns a password that no running daemon takes, and cannot make the proof.
 """
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The connection file: where the running daemon listens and the token that both sides know.
 
-Its default place hangs on the home folder alone, because sandboxes remap the XDG folders. Only its owner may read it.
+Its default place hangs on the home folder alone, because sandboxes remap the XDG folders. Only its
+owner may read it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@
         ├── Cancelled            cancelled               a normal outcome
         └── InternalError        internal_error
 
-A code is never renamed. `message` says what happened with the values that disagree, `hint` what to do next.
+A code is never renamed. `message` says what happened with the values that disagree, `hint` what to
+do next.
 """
 
 from __future__ import annotations
@@ -203,7 +204,8 @@ ERRORS_BY_CODE: dict[str, type[PidError]] = {cls.code: cls for cls in _leaves(Pi
 
 
 def from_wire(code: str, message: str, hint: str = "") -> PidError:
-    """Build the error that a wire code stands for; an unknown code becomes an InternalError that names it."""
+    """Build the error that a wire code stands for; an unknown code becomes an InternalError that
+    names it."""
     cls = ERRORS_BY_CODE.get(code)
     if cls is None:
         return InternalError(f"{message} (unknown error code {code!r})", hint)

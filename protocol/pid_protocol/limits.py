@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers that are checked before anything is allocated. docs/protocol.md lists them; a test compares."""
+"""Numbers that are checked before anything is allocated. docs/protocol.md lists them; a test
+compares."""
 
 MAX_HEADER_BYTES = 1 << 20
 """One message's msgpack header."""
 MAX_BAND_BYTES = 64 << 20
-"""One band of pixels: Qt's byte arrays end at 2 GiB, and a cancel must never wait behind a picture."""
+"""One band of pixels: Qt's byte arrays end at 2 GiB, and a cancel must never wait behind a
+picture."""
 BAND_BYTES = 4 << 20
 """What a sender aims at for one band."""
 BAND_CREDITS = 8

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The messages: one frozen dataclass each, a `type` on the wire, and the checks of a header's shape.
+"""The messages: one frozen dataclass each, a `type` on the wire, and the checks of a header's
+shape.
 
-A message on the wire is `[header][blob]…`: the header is one msgpack map with `type`, the fields, and in requests
-`id` (the client's number, repeated as `re` by the answer). Unknown fields are ignored, so that both sides may grow.
+A message on the wire is `[header][blob]…`: the header is one msgpack map with `type`, the fields,
+and in requests
+`id` (the client's number, repeated as `re` by the answer). Unknown fields are ignored, so that both
+sides may grow.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, cast
 
 from .errors import RemoteProtocolError
 from .pixels import PixelFormat, Region
@@ -53,7 +57,8 @@ class GetStatus(Message):
 class Submit(Message):
     """A new job. Blob 1: the ICC profile when `image.profile` is `icc`.
 
-    Answer: `credit`, then the client sends the pixels (and after them the mask) as `band`s; `queued` says that
+    Answer: `credit`, then the client sends the pixels (and after them the mask) as `band`s;
+    `queued` says that
     everything has arrived, is on disk and will be delivered or reported.
     """
 
@@ -64,12 +69,13 @@ class Submit(Message):
     """`upscale` or `enhance`; the options table says which rows each one has."""
     image: PixelFormat
     """The picture that follows."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Rows of the options table that differ from their defaults."""
     region: Region | None = None
     """Part of the picture that is answered; the rest is context. None = all of it."""
     mask: bool = False
-    """Whether width x height bytes of coverage (0 to 255) follow the pixels; the answer then carries alpha."""
+    """Whether width x height bytes of coverage (0 to 255) follow the pixels; the answer then
+    carries alpha."""
     detached: bool = False
     """Keep working when this connection closes."""
     priority: str = "interactive"
@@ -77,7 +83,8 @@ class Submit(Message):
     title: str = ""
     """What people see in job lists: a layer's or a file's name."""
     keep_alive_s: float | None = None
-    """Seconds the models stay loaded after this job; 0 = unload at once, -1 = keep, None = as configured."""
+    """Seconds the models stay loaded after this job; 0 = unload at once, -1 = keep, None = as
+    configured."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,8 @@ class Fetch(Message):
 
 @dataclass(frozen=True)
 class Forget(Message):
-    """The client has the result, or no longer wants it: its disk space is given back. Answer: `ok`."""
+    """The client has the result, or no longer wants it: its disk space is given back. Answer:
+    `ok`."""
 
     type: ClassVar[str] = "forget"
     job: str
@@ -148,7 +156,7 @@ class GetPlan(Message):
     """As in `submit`."""
     image: PixelFormat
     """The picture's size and samples."""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
     """As in `submit`."""
     region: Region | None = None
     """As in `submit`."""
@@ -163,7 +171,8 @@ class GetModels(Message):
 
 @dataclass(frozen=True)
 class Unload(Message):
-    """End the workers as soon as they are idle, and with them all memory they hold. Answer: `ok`."""
+    """End the workers as soon as they are idle, and with them all memory they hold. Answer:
+    `ok`."""
 
     type: ClassVar[str] = "unload"
 
@@ -190,7 +199,8 @@ class Welcome(Message):
     version: str
     """PROGRAM_VERSION of the daemon."""
     proof: bytes
-    """HMAC-SHA-256 of the challenge under the token: only the owner of the connection file can make it."""
+    """HMAC-SHA-256 of the challenge under the token: only the owner of the connection file can make
+    it."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +263,8 @@ class Progress(Message):
 
 @dataclass(frozen=True)
 class Preview(Message):
-    """A small picture of the state so far. Blob 1: RGB, 8 bits, width x height x 3 bytes. May be dropped."""
+    """A small picture of the state so far. Blob 1: RGB, 8 bits, width x height x 3 bytes. May be
+    dropped."""
 
     type: ClassVar[str] = "preview"
     job: str
@@ -266,7 +277,8 @@ class Preview(Message):
 
 @dataclass(frozen=True)
 class Result(Message):
-    """The job is done. Blob 1: the ICC profile when `image.profile` is `icc`. The client grants credit, bands follow."""
+    """The job is done. Blob 1: the ICC profile when `image.profile` is `icc`. The client grants
+    credit, bands follow."""
 
     type: ClassVar[str] = "result"
     job: str
@@ -283,7 +295,8 @@ class Jobs(Message):
 
     type: ClassVar[str] = "jobs"
     jobs: list[dict[str, Any]]
-    """For each: job, title, kind, state, client, submitted_s (Unix time), width, height, position, error."""
+    """For each: job, title, kind, state, client, submitted_s (Unix time), width, height, position,
+    error."""
 
 
 @dataclass(frozen=True)
@@ -305,7 +318,7 @@ class Plan(Message):
     """Peak memory on the device."""
     free_bytes: int
     """Memory that the device has for it now."""
-    notices: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list[str])
     """Sentences that a person should read before the run."""
 
 
@@ -334,15 +347,14 @@ class Error(Message):
 
 
 REQUESTS: tuple[type[Message], ...] = (
-    Hello, GetStatus, Submit, Band, Credit, Cancel, Fetch, Forget, GetJobs, GetPlan, GetModels, Unload, Shutdown,
+    Hello, GetStatus, Submit, Band, Credit, Cancel, Fetch, Forget, GetJobs, GetPlan, GetModels,
+    Unload, Shutdown,
 )  # fmt: skip
 """What a client may send."""
 EVENTS: tuple[type[Message], ...] = (
     Welcome, Status, Ok, Queued, Progress, Preview, Result, Band, Credit, Jobs, Plan, Models, Error,
 )  # fmt: skip
 """What the daemon may send."""
-
-M = TypeVar("M", bound=Message)
 
 
 def to_header(message: Message, **envelope: int) -> dict[str, Any]:
@@ -357,7 +369,8 @@ def to_header(message: Message, **envelope: int) -> dict[str, Any]:
         value = getattr(message, spec.name)
         if value is None or value == _default_of(spec):
             continue
-        header[spec.name] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+        is_nested = isinstance(value, (PixelFormat, Region))
+        header[spec.name] = dataclasses.asdict(value) if is_nested else value
     return header
 
 
@@ -372,10 +385,11 @@ def from_header(header: Any, allowed: tuple[type[Message], ...]) -> Message:
     """
     if not isinstance(header, dict):
         raise RemoteProtocolError(f"A header is a map, not {type(header).__name__}.")
-    name = header.get("type")
+    values = cast("dict[Any, Any]", header)
+    name = values.get("type")
     for cls in allowed:
         if cls.type == name:
-            return _build(cls, header, cls.type)
+            return _build(cls, values, cls.type)
     raise RemoteProtocolError(f"There is no message type {name!r} in this direction.")
 
 
@@ -398,13 +412,9 @@ def _build(cls: type[Any], values: dict[Any, Any], where: str) -> Any:
     return cls(**arguments)
 
 
-_HINTS: dict[type, dict[str, Any]] = {}
-
-
+@functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    if cls not in _HINTS:
-        _HINTS[cls] = typing.get_type_hints(cls)
-    return _HINTS[cls]
+    return typing.get_type_hints(cls)
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
@@ -415,12 +425,12 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
             return None
         hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
         return _checked(value, hint, where)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+    if hint in (PixelFormat, Region):
         if isinstance(value, dict):
-            return _build(hint, value, where)
+            return _build(hint, cast("dict[Any, Any]", value), where)
     elif origin in (list, dict):
         if isinstance(value, origin):
-            return value
+            return cast(Any, value)
     elif hint is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)

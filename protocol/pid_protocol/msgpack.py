@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A subset of msgpack: nil, bool, 64-bit integers, float, str, bin, array, map; no extension types.
 
-What `packb` writes is byte for byte what the usual implementation writes. `unpackb` checks every length against
+What `packb` writes is byte for byte what the usual implementation writes. `unpackb` checks every
+length against
 what is there, and depth and counts against the limits, before it makes anything.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_DEPTH, MAX_HEADER_BYTES, MAX_ITEMS
@@ -18,7 +20,8 @@ def packb(value: Any) -> bytes:
     """Encode a value.
 
     Raises:
-        LocalProtocolError: a type that headers do not have, an integer beyond 64 bits, or nested too deeply.
+        LocalProtocolError: a type that headers do not have, an integer beyond 64 bits, or nested
+        too deeply.
     """
     out = bytearray()
     _pack(value, out, 0)
@@ -29,7 +32,8 @@ def unpackb(data: bytes | bytearray | memoryview) -> Any:
     """Decode exactly one value; arrays become lists.
 
     Raises:
-        RemoteProtocolError: truncated, trailing bytes, beyond a limit, or a type that headers do not have.
+        RemoteProtocolError: truncated, trailing bytes, beyond a limit, or a type that headers do
+        not have.
     """
     if len(data) > MAX_HEADER_BYTES:
         raise RemoteProtocolError(
@@ -47,47 +51,43 @@ def unpackb(data: bytes | bytearray | memoryview) -> Any:
 def _pack(value: Any, out: bytearray, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise LocalProtocolError(f"A header is nested more than {MAX_DEPTH} deep.")
-    match value:
-        case None:
-            out.append(0xC0)
-        case bool():
-            out.append(0xC3 if value else 0xC2)
-        case int():
-            _pack_int(value, out)
-        case float():
-            out += struct.pack(">Bd", 0xCB, value)
-        case str():
-            data = value.encode()
-            _pack_length(len(data), out, (0xA0, 32), (0xD9, 0xDA, 0xDB))
-            out += data
-        case bytes() | bytearray() | memoryview():
-            _pack_length(len(value), out, None, (0xC4, 0xC5, 0xC6))
-            out += value
-        case list() | tuple():
-            _pack_length(len(value), out, (0x90, 16), (None, 0xDC, 0xDD))
-            for item in value:
-                _pack(item, out, depth + 1)
-        case dict():
-            _pack_length(len(value), out, (0x80, 16), (None, 0xDE, 0xDF))
-            for key, item in value.items():
-                _pack(key, out, depth + 1)
-                _pack(item, out, depth + 1)
-        case _:
-            raise LocalProtocolError(
-                f"A header cannot hold a value of the type {type(value).__name__}."
-            )
+    if value is None:
+        out.append(0xC0)
+    elif isinstance(value, bool):
+        out.append(0xC3 if value else 0xC2)
+    elif isinstance(value, int):
+        _pack_int(value, out)
+    elif isinstance(value, float):
+        out += struct.pack(">Bd", 0xCB, value)
+    elif isinstance(value, str):
+        text = value.encode()
+        _pack_length(len(text), out, (0xA0, 32), (0xD9, 0xDA, 0xDB))
+        out += text
+    elif isinstance(value, (bytes, bytearray)):
+        _pack_length(len(value), out, None, (0xC4, 0xC5, 0xC6))
+        out += value
+    elif isinstance(value, (list, tuple)):
+        items = cast("Sequence[Any]", value)
+        _pack_length(len(items), out, (0x90, 16), (None, 0xDC, 0xDD))
+        for item in items:
+            _pack(item, out, depth + 1)
+    elif isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value)
+        _pack_length(len(pairs), out, (0x80, 16), (None, 0xDE, 0xDF))
+        for key, item in pairs.items():
+            _pack(key, out, depth + 1)
+            _pack(item, out, depth + 1)
+    else:
+        raise LocalProtocolError(
+            f"A header cannot hold a value of the type {type(value).__name__}."
+        )
 
 
 def _pack_int(value: int, out: bytearray) -> None:
     if 0 <= value < 0x80 or -0x20 <= value < 0:
         out.append(value & 0xFF)
         return
-    formats = (
-        ((">BB", 0xCC, 1 << 8), (">BH", 0xCD, 1 << 16), (">BI", 0xCE, 1 << 32), (">BQ", 0xCF, 1 << 64))
-        if value >= 0
-        else ((">Bb", 0xD0, 1 << 7), (">Bh", 0xD1, 1 << 15), (">Bi", 0xD2, 1 << 31), (">Bq", 0xD3, 1 << 63))
-    )  # fmt: skip
-    for layout, code, end in formats:
+    for layout, code, end in _UNSIGNED if value >= 0 else _SIGNED:
         if value < end if value >= 0 else value >= -end:
             out += struct.pack(layout, code, value)
             return
@@ -112,6 +112,12 @@ def _pack_length(
         raise LocalProtocolError(f"A header cannot hold {length} items.")
 
 
+_UNSIGNED = (
+    (">BB", 0xCC, 1 << 8), (">BH", 0xCD, 1 << 16), (">BI", 0xCE, 1 << 32), (">BQ", 0xCF, 1 << 64),
+)  # fmt: skip
+_SIGNED = (
+    (">Bb", 0xD0, 1 << 7), (">Bh", 0xD1, 1 << 15), (">Bi", 0xD2, 1 << 31), (">Bq", 0xD3, 1 << 63),
+)  # fmt: skip
 _NUMBERS = {
     0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
     0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q",
@@ -166,7 +172,7 @@ class _Reader:
                 raise RemoteProtocolError(f"A text in a header is not UTF-8: {error}.") from error
         if length > MAX_ITEMS or length > len(self.data) - self.position:
             raise RemoteProtocolError(
-                f"An array or map says that it has {length} entries: more than are there, or than {MAX_ITEMS}."
+                f"An array or map of {length} entries: more than are there, or than {MAX_ITEMS}."
             )
         if kind == "array":
             return [self.value(depth + 1) for _ in range(length)]

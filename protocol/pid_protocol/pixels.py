@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the bytes of a picture are to be read. Pixels travel interleaved, rows top to bottom, little-endian."""
+"""How the bytes of a picture are to be read. Pixels travel interleaved, rows top to bottom,
+little-endian."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from .errors import InvalidImage
 from .limits import MAX_PIXELS, MAX_SIDE_PX
 
 CHANNELS = {"gray": 1, "gray-alpha": 2, "rgb": 3, "rgba": 4}
-"""Samples per pixel. Alpha, where there is one, is the last sample and straight (not premultiplied)."""
+"""Samples per pixel. Alpha, where there is one, is the last sample and straight (not
+premultiplied)."""
 ORDERS = ("rgb", "bgr")
 """Order of the colour samples; Krita stores integer pixels as `bgr`."""
 DEPTHS = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
@@ -17,7 +19,8 @@ DEPTHS = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 PROFILES = ("srgb", "icc")
 """The colour space's primaries and white: sRGB, or the ICC profile sent along."""
 ENCODINGS = ("profile", "linear", "perceptual")
-"""The tone curve: as the profile says, linear light, or the sRGB curve on the profile's primaries."""
+"""The tone curve: as the profile says, linear light, or the sRGB curve on the profile's
+primaries."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,11 @@ class PixelFormat:
                 )
         if not (0 < self.width <= MAX_SIDE_PX and 0 < self.height <= MAX_SIDE_PX):
             raise InvalidImage(
-                f"The picture is {self.width} x {self.height} px; a side has to be 1 to {MAX_SIDE_PX}."
+                f"The picture is {self.width} x {self.height} px; a side has 1 to {MAX_SIDE_PX}."
             )
         if self.width * self.height > MAX_PIXELS:
             raise InvalidImage(
-                f"The picture has {self.width * self.height} pixels; at most {MAX_PIXELS} are taken.",
+                f"The picture has {self.width * self.height} pixels; {MAX_PIXELS} are taken.",
                 "Send a part of it.",
             )
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ZMTP 3.0 as a DEALER with PLAIN, without input or output: bytes in, events out, bytes to send out.
+"""ZMTP 3.0 as a DEALER with PLAIN, without input or output: bytes in, events out, bytes to send
+out.
 
 Rules of this file:
-- everything to be sent goes through one queue, `outgoing`: handshake, PONGs and messages never mix inside a frame;
+- everything to be sent goes through one queue, `outgoing`: handshake, PONGs and messages never mix
+inside a frame;
 - a frame's size is checked before memory for it is made;
-- large frames are received straight into their own buffer (`buffer`, `filled`), never through a copy.
+- large frames are received straight into their own buffer (`buffer`, `filled`), never through a
+copy.
 
 Source: rfc.zeromq.org/spec/23 (ZMTP 3.0) and /spec/24 (PLAIN).
 """
@@ -15,12 +18,11 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from .errors import LocalProtocolError, RemoteProtocolError
 from .limits import MAX_BAND_BYTES, MAX_FRAMES, MAX_HEADER_BYTES
 
-Bytes = Union[bytes, bytearray, memoryview]
+Bytes = bytes | bytearray | memoryview
 
 _GREETING_BYTES = 64
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
@@ -52,7 +54,7 @@ class Received:
     """At least one."""
 
 
-Event = Union[Ready, Refused, Received]
+Event = Ready | Refused | Received
 
 
 class Dealer:
@@ -89,7 +91,8 @@ class Dealer:
         return self._state == "ready"
 
     def send(self, frames: Sequence[Bytes]) -> None:
-        """Queue one message; large frames are not copied, so they must not change until they are sent.
+        """Queue one message; large frames are not copied, so they must not change until they are
+        sent.
 
         Raises:
             LocalProtocolError: the handshake is not complete, or there is no frame.
