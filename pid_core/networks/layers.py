@@ -24,9 +24,9 @@ class RmsNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[..., size] of any float dtype -> [..., size] float32."""
-        return F.rms_norm(x.float(), x.shape[-1:], self.weight.float(), RMS_EPS)
+    def forward(self, x: torch.Tensor, gain: float = 1.0) -> torch.Tensor:
+        """[..., size] of any float dtype -> [..., size] float32, times `gain`."""
+        return F.rms_norm(x.float(), x.shape[-1:], self.weight.float() * gain, RMS_EPS)
 
 
 class SwiGlu(nn.Module):
