@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from real_daemon import RealDaemon
+from tests.daemon.real_daemon import RealDaemon
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from raw_client import RawClient
+from tests.daemon.raw_client import RawClient
 
 
 class RealDaemon:

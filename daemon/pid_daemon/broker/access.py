@@ -1,61 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The secret of one run of the daemon, what is derived from it, and the file that tells clients."""
+"""The secret of one run of the daemon, and the connection file that hands it to this user's clients."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import logging
 import os
-import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from pid_protocol import PROGRAM_VERSION, PROTOCOL_VERSION
-
-log = logging.getLogger(__name__)
-
-TOKEN_BYTES = 32
+from pid_protocol import PROGRAM_VERSION, PROTOCOL_VERSION, auth, discovery
+from pid_protocol.errors import ConnectError
 
 
-def _fresh() -> str:
-    return secrets.token_hex(TOKEN_BYTES)
-
-
-def default_connection_file() -> Path:
-    override = os.environ.get("PID_CONNECTION_FILE")
-    return Path(override) if override else Path.home() / ".pid-layers" / "connection.json"
-
-
-@dataclass
 class Access:
-    """Token, fresh at each start."""
+    """A fresh token, and where it is published."""
 
-    token: str = field(default_factory=_fresh)
+    def __init__(self, place: Path | None) -> None:
+        """Make the token; nothing is published yet.
+
+        Args:
+            place: the connection file; None = the usual place.
+        """
+        self._token = auth.new_token()
+        self.place = place or discovery.default_path()
 
     @property
     def password(self) -> bytes:
-        return hmac.new(self.token.encode(), b"client", hashlib.sha256).hexdigest().encode()
+        """What a client has to show."""
+        return auth.client_password(self._token)
 
     def prove(self, challenge: bytes) -> bytes:
-        return hmac.new(self.token.encode(), b"daemon" + challenge, hashlib.sha256).digest()
+        """Answer a client's challenge."""
+        return auth.daemon_proof(self._token, challenge)
 
-    def publish(self, path: Path, endpoints: list[str]) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(path.name + ".new")
-        temporary.write_text(json.dumps({
-            "endpoints": endpoints, "token": self.token, "protocol": PROTOCOL_VERSION,
-            "version": PROGRAM_VERSION, "pid": os.getpid()}))
-        temporary.chmod(0o600)
-        os.replace(temporary, path)
+    def publish(self, endpoints: list[str]) -> None:
+        """Tell clients where we are.
 
-    def is_published(self, path: Path) -> bool:
+        Raises:
+            OSError: the file cannot be written.
+        """
+        info = discovery.ConnectionInfo(
+            endpoints=tuple(endpoints),
+            token=self._token,
+            protocol=PROTOCOL_VERSION,
+            version=PROGRAM_VERSION,
+            pid=os.getpid(),
+            boot=discovery.boot_id(),
+        )
+        discovery.write(self.place, info)
+
+    def is_published(self) -> bool:
+        """Whether the connection file is there and ours."""
         try:
-            return json.loads(path.read_text())["token"] == self.token
-        except (OSError, ValueError, KeyError):
+            return discovery.read(self.place).token == self._token
+        except ConnectError:
             return False
 
-    def withdraw(self, path: Path) -> None:
-        if self.is_published(path):
-            path.unlink(missing_ok=True)
+    def withdraw(self) -> None:
+        """Remove the connection file, unless another daemon has written it since."""
+        discovery.remove(self.place, self._token)

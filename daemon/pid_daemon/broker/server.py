@@ -14,12 +14,13 @@ from typing import Any
 
 from pid_core.plan import DeviceFacts
 from pid_protocol import PROGRAM_VERSION
+from pid_protocol.discovery import default_path
 from pid_protocol.errors import Cancelled, ConnectionLost, PidError
 from pid_protocol.messages import Credit, Error, Message, Queued, Status
 
 from pid_daemon import link
 from pid_daemon.broker import plans
-from pid_daemon.broker.access import Access, default_connection_file
+from pid_daemon.broker.access import Access
 from pid_daemon.broker.books import Books
 from pid_daemon.broker.delivery import Deliveries
 from pid_daemon.broker.dispatch import Dispatcher
@@ -58,7 +59,7 @@ def serve(config: Config, *, echo: bool = False) -> int:
     """
     try:
         start_logging(config.log_folder, config.log_level, echo=echo)
-        place = config.connection_file or default_connection_file()
+        place = config.connection_file or default_path()
         locks = [Lock(place.with_name(place.name + ".lock")), Lock(config.spool_folder / ".lock")]
     except AlreadyRunning as error:
         sys.stderr.write(f"{error}\n")
@@ -92,8 +93,7 @@ class Broker:
         self._began_s = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._access = Access()
-        self._place = config.connection_file or default_connection_file()
+        self._access = Access(config.connection_file)
         self._runtime_folder = private_runtime_folder(config.runtime_folder)
         self._endpoints: list[str] = []
         self._devices = worker_devices(config.device)
@@ -125,7 +125,7 @@ class Broker:
         self._books.recover()
         self._listen()
         self._sockets.start()
-        self._access.publish(self._place, self._endpoints)
+        self._access.publish(self._endpoints)
         log.info("ready: %s, process %d", ", ".join(self._endpoints), os.getpid())
         self._pool.wake()
         clock = self._loop.create_task(self._keep_time())
@@ -273,10 +273,10 @@ class Broker:
                 self._sockets.listen(endpoint)
             except (PidError, OSError) as error:
                 log.error("the unix socket cannot be made again: %s", error)
-        if not self._access.is_published(self._place):
+        if not self._access.is_published():
             log.warning("the connection file is gone or another's; writing it again")
             with contextlib.suppress(OSError):
-                self._access.publish(self._place, self._endpoints)
+                self._access.publish(self._endpoints)
         with contextlib.suppress(OSError):
             self._spool.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -289,7 +289,7 @@ class Broker:
     async def _close(self) -> None:
         """Report what is under way, keep what was submitted detached for the next start, end the workers."""
         log.info("ending")
-        self._access.withdraw(self._place)
+        self._access.withdraw()
         for job in self._books:
             if job.state is State.RECEIVING or (
                 job.state in UNFINISHED and not job.submit.detached

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import os
 import signal
 import sys
 from collections import deque
@@ -19,6 +20,15 @@ from pid_daemon import link
 log = logging.getLogger(__name__)
 
 NUM_TAIL_LINES = 20
+
+
+def _environment() -> dict[str, str]:
+    """The worker's environment: ours, and threads that sleep while they wait for each other.
+
+    Threads that spin instead starve each other when an editor works beside us. Measured, 2 cores under load 10:
+    96 x 64 px take 1.2 s instead of 9 s.
+    """
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
 
 
 class Life(enum.Enum):
@@ -89,6 +99,7 @@ class WorkerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C in the terminal is for the broker, which ends its workers in order
             )  # fmt: skip
         except OSError as error:
