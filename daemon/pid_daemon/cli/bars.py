@@ -58,6 +58,10 @@ class BarView:
         left = f", {texts.duration(step.eta_s)} left" if step.eta_s else ""
         self._stage(index, f"{texts.stage(step)}{left}", completed=step.fraction)
 
+    def receiving(self, index: int, fraction: float) -> None:
+        """The bar is full by then."""
+        self._stage(index, f"receiving, {fraction:.0%}")
+
     def done(self, index: int, sentence: str) -> None:
         """The bar gives way to a line."""
         self._end(index)
@@ -66,7 +70,7 @@ class BarView:
     def failed(self, index: int, sentence: str) -> None:
         """The bar gives way to a line."""
         self._end(index)
-        self._say(index, f"[red]✗[/] {escape(sentence)}")
+        self._progress.console.print(f"[red]✗[/] {escape(sentence)}", soft_wrap=True)
 
     def notice(self, index: int, sentence: str) -> None:
         """A line above the bars."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notes about jobs that go on without us: which file each one came from, and where its result belongs."""
+"""Notes about jobs that go on without us: where each came from, and where its result belongs."""
 
 from __future__ import annotations
 

@@ -27,6 +27,11 @@ def exit_code_of(error: PidError) -> int:
     return INTERRUPTED if isinstance(error, Cancelled) else FAILED
 
 
+def about(name: str, error: PidError) -> str:
+    """An error in a sentence that names what it is about, once."""
+    return str(error) if name in error.message else f"{name}: {error}"
+
+
 def say(error: PidError) -> None:
     """Show an error as one sentence and, below it, what to do next."""
     click.echo(f"pid: {error.message}", err=True)

@@ -235,13 +235,13 @@ def _named(paths: Sequence[Path]) -> str:
     return f"{names} and {more} more" if more > 0 else names
 
 
-def make_folders(items: Sequence[Item]) -> None:
+def make_folders(folders: Iterable[Path]) -> None:
     """Make the folders of the results, and try each one by writing a file that vanishes again.
 
     Raises:
         Refused: one cannot be made or written to.
     """
-    for folder in sorted({item.target.parent for item in items}):
+    for folder in sorted(set(folders)):
         probe = folder / f"{TEMPORARY}{secrets.token_hex(6)}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,12 @@ class SectionOption(click.Option):
         super().__init__(*args, **kwargs)
         self.section = section
 
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """The range is the metavar already."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
 
 class SectionCommand(click.Command):
     """A command whose help has one list of options for each section."""
@@ -33,10 +39,10 @@ class SectionCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {"": []}
         for param in self.get_params(ctx):
             line = param.get_help_record(ctx)
-            if line is not None:
+            if line is not None and isinstance(param, click.Option):
                 sections.setdefault(getattr(param, "section", ""), []).append(line)
         for name, lines in sections.items():
-            with formatter.section(f"{name} options".strip().capitalize()):
+            with formatter.section(name or "Options"):
                 formatter.write_dl(lines)
 
 
@@ -88,10 +94,7 @@ def _declaration(row: Option) -> tuple[str, str]:
 
 
 def _settings(row: Option) -> dict[str, Any]:
-    default = {True: "on", False: "off", "": ""}.get(row.default, row.default)
-    if isinstance(default, float):
-        default = f"{default:g}"
-    text = row.help if default == "" else f"{row.help.rstrip('.')}. [default: {default}]"
+    text = f"{row.help} [default: {_shown(row.default)}]" if row.default != "" else row.help
     settings: dict[str, Any] = {
         "default": None,
         "help": text,
@@ -107,6 +110,12 @@ def _settings(row: Option) -> dict[str, Any]:
     elif row.type is str:
         settings |= {"type": str, "metavar": "TEXT"}
     return settings
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _span(row: Option) -> str:

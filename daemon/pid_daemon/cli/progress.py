@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Protocol
 
 import click
+from pid_client.job import JobEvent, Receiving
 from pid_protocol.messages import Progress as Step
+from pid_protocol.messages import Queued
 
 from pid_daemon.cli import texts
 
@@ -30,12 +33,16 @@ class View(Protocol):
         """Its job goes on."""
         ...
 
+    def receiving(self, index: int, fraction: float) -> None:
+        """Its result is on the way."""
+        ...
+
     def done(self, index: int, sentence: str) -> None:
         """Its result is written."""
         ...
 
     def failed(self, index: int, sentence: str) -> None:
-        """It came to nothing."""
+        """It came to nothing; the sentence names it."""
         ...
 
     def notice(self, index: int, sentence: str) -> None:
@@ -49,11 +56,21 @@ class View(Protocol):
 
 def view_for(total: int, *, quiet: bool) -> View:
     """Bars when standard error is a terminal, else lines; quiet leaves only what went wrong."""
-    if not quiet and click.get_text_stream("stderr").isatty():
+    if not quiet and sys.stderr.isatty():
         from pid_daemon.cli.bars import BarView
 
         return BarView(total)
     return LineView(total, quiet=quiet)
+
+
+def show(view: View, index: int, event: JobEvent) -> None:
+    """Hand an event of a job on to the view."""
+    if isinstance(event, Queued):
+        view.queued(index, event.position)
+    elif isinstance(event, Step):
+        view.step(index, event)
+    elif isinstance(event, Receiving):
+        view.receiving(index, event.fraction)
 
 
 class LineView:
@@ -79,13 +96,17 @@ class LineView:
         left = f", {texts.duration(step.eta_s)} left" if step.eta_s else ""
         self._now_and_then(index, f"{texts.stage(step)}, {step.fraction:.0%}{left}")
 
+    def receiving(self, index: int, fraction: float) -> None:
+        """Too quick for a line."""
+
     def done(self, index: int, sentence: str) -> None:
         """Always a line."""
         self._line(index, sentence)
 
     def failed(self, index: int, sentence: str) -> None:
         """Always a line, even when quiet."""
-        click.echo(f"{self._head(index)}: {sentence}", err=True)
+        place = f"[{index + 1}/{self._total}] " if self._total > 1 else ""
+        click.echo(f"{place}{sentence}", err=True)
 
     def notice(self, index: int, sentence: str) -> None:
         """Always a line."""

@@ -30,7 +30,7 @@ _LIBRARIES = ("torch", "numpy", "pillow", "imagecodecs", "diffusers", "transform
 def status(ctx: click.Context, as_json: bool) -> None:
     """Say what the daemon is doing, what is loaded, and where things lie.
 
-    The exit code is 3 when no daemon is running; that is no fault: clients start it when they need it.
+    The exit code is 3 when no daemon is running; that is no fault: clients start it themselves.
     """
     answer: Status | None = None
     try:

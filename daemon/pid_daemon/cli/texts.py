@@ -7,6 +7,7 @@ from pid_protocol.messages import Progress
 
 _STAGES = {
     "loading": "loading the model",
+    "convert": "reading the colours",
     "encode": "encoding",
     "tile": "tile",
     "step": "step",

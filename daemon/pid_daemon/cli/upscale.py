@@ -15,15 +15,14 @@ from pid_daemon.cli.options import FILES, F, SectionCommand, SectionOption, chos
 from pid_daemon.files.formats import FORMATS
 
 _NAMES = [fmt.name for fmt in FORMATS]
+_PATH = click.Path(path_type=Path)
 
 
 def file_options(function: F) -> F:
     """Decorate a command with what it reads and where it writes."""
     declarations: list[Callable[[F], F]] = [
-        click.argument(
-            "paths", nargs=-1, required=True, metavar="FILE… | FOLDER", type=click.Path(path_type=Path)
-        ),
-        _option("-o", "--out", type=click.Path(path_type=Path), metavar="OUT",
+        click.argument("paths", nargs=-1, required=True, metavar="FILE… | FOLDER", type=_PATH),
+        _option("-o", "--out", type=_PATH, metavar="OUT",
                 help="A file for one input, a folder for several; default: beside each input."),
         _option("-r", "--recursive", is_flag=True, help="Look into folders below folders, too."),
         _option("--overwrite", is_flag=True, help="Make results that are there already again."),
@@ -53,8 +52,9 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:
 def upscale(ctx: click.Context, **arguments: Any) -> None:
     """Enlarge pictures, or all pictures of a folder.
 
-    A run goes on past a broken file and says so at the end; started again, it goes on where it stopped.
-    PNG, JPEG, WebP and TIFF, in every depth that they hold; profile, EXIF and transparency are kept.
+    A run goes on past a broken file and says so at the end; started again, it goes on where it
+    stopped. PNG, JPEG, WebP and TIFF, in every depth that they hold; profile, EXIF and transparency
+    are kept.
     """
     ctx.exit(start(UPSCALE, arguments))
 
@@ -93,7 +93,7 @@ def start(kind: str, arguments: dict[str, Any]) -> int:
     remaining, num_done = inputs.outstanding(
         items, request, overwrite=arguments["overwrite"], skip=arguments["skip"]
     )
-    inputs.make_folders(remaining)
+    inputs.make_folders(item.target.parent for item in remaining)
     if num_done and not arguments["quiet"]:
         text = f"{num_done} of {len(items)} done before" if len(items) > 1 else "It is done already"
         click.echo(f"{text}; --overwrite makes {'them' if num_done > 1 else 'it'} again.", err=True)

@@ -134,16 +134,15 @@ def test_suffixes_say_what_was_asked() -> None:
 
 
 def test_folders_are_made_and_tried(tmp_path: Path) -> None:
-    item = Item(tmp_path / "a.png", tmp_path / "deep/out/a.png")
-    make_folders([item])
-    assert list(item.target.parent.iterdir()) == []
+    make_folders([tmp_path / "deep/out"])
+    assert list((tmp_path / "deep/out").iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match="cannot be written to"):
-        make_folders([Item(item.source, tmp_path / "file" / "a.png")])
+        make_folders([tmp_path / "file"])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_folders_that_may_not_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(Refused, match="Permission denied"):
-        make_folders([Item(tmp_path / "a.png", tmp_path / "out" / "a.png")])
+        make_folders([tmp_path / "out"])
