@@ -14,6 +14,7 @@ from pid_core.networks.embeddings import PixelPositions, timestep_features
 from pid_core.networks.layers import RmsNorm
 from pid_core.networks.rope import image_table, rotate, text_table
 from pid_core.samplers.schedule import dynamic_shift, flow_timesteps, student_timesteps
+from pid_core.text.tokens import kept_positions
 
 TABLE_REL = 1e-6
 ANGLE_MAX_ABS = 3e-5
@@ -112,6 +113,12 @@ def _norm_table(group: str, values: Tensors) -> Iterator[Figure]:
     yield Figure(f"{group} bf16 in", relative_rms(ours, values["out_bf16_in"]), BF16_ROUNDING)
 
 
+def _slots_table(group: str, values: Tensors) -> Iterator[Figure]:
+    num_prefix, rows = map(int, re.search(r"\.chi(\d+)\.M(\d+)$", group).groups())
+    ours = torch.tensor(kept_positions(num_prefix, rows))
+    yield Figure(group, max_abs(ours, values["value"]), 0)
+
+
 TABLES: list[tuple[str, Callable[[str, Tensors], Iterator[Figure]]]] = [
     (r"student_t_list\.", _student_table),
     (r"flow_timesteps\.", _flow_table),
@@ -122,5 +129,6 @@ TABLES: list[tuple[str, Callable[[str, Tensors], Iterator[Figure]]]] = [
     (r"rope_apply$", _rope_apply_table),
     (r"pixel_pos\.", _pixel_table),
     (r"rmsnorm$", _norm_table),
+    (r"prompt_slots\.", _slots_table),
 ]
 """Which function checks which tables: pattern of the group's name -> figures."""
