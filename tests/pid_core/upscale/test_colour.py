@@ -46,9 +46,7 @@ class Meddler:
     def __init__(self, gamma: float = 1.0, cast: tuple[float, ...] = (0.0, 0.0, 0.0)) -> None:
         self._gamma, self._cast = gamma, torch.tensor(cast)[None, :, None, None]
 
-    def run(
-        self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan
-    ) -> Iterator[Step]:
+    def run(self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan) -> Iterator[Step]:
         large = image.repeat_interleave(4, 2).repeat_interleave(4, 3)
         bent = (large / 2 + 0.5).clamp(0, 1) ** self._gamma + self._cast
         yield Step("tile", 1.0, 1, 1, image=bent * 2 - 1)
@@ -71,9 +69,9 @@ def test_wide_gamut_stays_wide(run, name, engine):
     result = run(picture, engine=engine, icc=icc).picture
     assert result.format.icc == icc
     centres = result.samples[40:56, 40::96][:, :6].astype(float).mean(0) / 65535
-    np.testing.assert_allclose(centres, patches / 255, atol=0.012)
-    # in light, which is what an eye sees of it, even closer
+    # in light: a pure power curve is so steep at 0 that an invisible trace shows in the encoded value
     np.testing.assert_allclose(centres**2.2, (patches / 255) ** 2.2, atol=0.006)
+    np.testing.assert_allclose(centres[patches.min(1) > 0], (patches / 255)[patches.min(1) > 0], atol=0.012)
 
 
 def test_the_engine_sees_srgb(run, photograph):
