@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window before a run: the options table in GIMP's own dialog, the plan, a spot to try."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from gi.repository import Gimp, GimpUi, GLib, Gtk
+from pid_client import run, texts
+from pid_client.editor import Source
+from pid_client.job import Finished
+from pid_client.options import UPSCALE, options_for
+from pid_client.session import Session
+from pid_protocol.errors import PidError
+from pid_protocol.pixels import PixelFormat
+
+from . import arguments
+from .background import Background
+from .editor import GimpEditor
+from .placing import PARASITE
+from .spot import SpotView, spot_at, thumbnail
+
+_PATIENCE_MS = 200
+"""Pause after the last change before the plan is asked for."""
+_PLAN_S = 10.0
+
+
+class Dialog:
+    """One dialog for one run.
+
+    Args:
+        procedure: whose arguments are shown.
+        config: what the widgets change.
+        kind: of job.
+        editor: what is chosen; its refusals come before the dialog.
+        connect: makes a connection to the daemon.
+    """
+
+    def __init__(
+        self,
+        procedure: Gimp.Procedure,
+        config: Gimp.ProcedureConfig,
+        kind: str,
+        editor: GimpEditor,
+        connect: Callable[[], Session],
+    ) -> None:
+        self._config, self._kind, self._editor = config, kind, editor
+        self._source: Source = editor.sources()[0]
+        self._selection = editor.selection(self._source)
+        self._centre = self._middle()
+        self._timer = 0
+        title = texts.UPSCALE_TITLE if kind == UPSCALE else texts.ENHANCE_TITLE
+        self._window = GimpUi.ProcedureDialog.new(procedure, config, title)
+        self._fill()
+        self._background = Background(connect)
+        config.connect("notify", lambda *_: self._changed())
+        self._changed()
+
+    def ask(self) -> tuple[bool, Session | None]:
+        """Show it until the person decides.
+
+        Returns:
+            Whether to go on, and the connection that the dialog used.
+        """
+        try:
+            wanted = self._window.run()
+        finally:
+            if self._timer:
+                GLib.source_remove(self._timer)
+            self._window.destroy()
+        return wanted, self._background.close()
+
+    # --- the window ------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        window = self._window
+        rows = options_for(self._kind)
+        names = {
+            is_advanced: [
+                arguments.property_name(row) for row in rows if row.advanced == is_advanced
+            ]
+            for is_advanced in (False, True)
+        }
+        for row in rows:
+            if row.type is float and not row.advanced:
+                window.get_scale_entry(arguments.property_name(row), 1.0)
+        window.fill_box("basic-rows", names[False])
+        window.fill_box("advanced-rows", names[True])
+        window.get_label("advanced-title", "Advanced", False, False)
+        window.fill_expander("advanced", "advanced-title", True, "advanced-rows")
+        window.fill(["basic-rows", "advanced"])
+        content = window.get_content_area()
+        self._plan = Gtk.Label(label=texts.CONNECTING, xalign=0.0, wrap=True, selectable=True)
+        self._plan.set_max_width_chars(60)
+        image = self._source.image
+        small = thumbnail(self._source.handle.seen, image.width, image.height)
+        self._spot = SpotView(small, self._pick)
+        self._spot.button.connect("clicked", lambda *_: self._try())
+        for widget in (self._plan, self._spot):
+            widget.set_margin_start(12)
+            widget.set_margin_end(12)
+            widget.set_margin_bottom(6)
+            content.pack_start(widget, False, False, 6)
+            widget.show()
+        if options := self._settings_of_layer():
+            button = Gtk.Button.new_with_mnemonic("_Use This Layer's Settings")
+            button.connect(
+                "clicked", lambda *_: arguments.assign(self._config, self._kind, options)
+            )
+            button.set_margin_start(12)
+            button.set_halign(Gtk.Align.START)
+            content.pack_start(button, False, False, 6)
+            button.show()
+
+    def _settings_of_layer(self) -> dict[str, Any]:
+        parasite = self._source.handle.layer.get_parasite(PARASITE)
+        if parasite is None:
+            return {}
+        try:
+            note = json.loads(bytes(parasite.get_data()))
+            return dict(note["options"])
+        except (ValueError, KeyError, TypeError):  # written by another version
+            return {}
+
+    # --- the plan --------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        if self._timer:
+            GLib.source_remove(self._timer)
+        self._timer = GLib.timeout_add(_PATIENCE_MS, self._ask_for_plan)
+
+    def _ask_for_plan(self) -> bool:
+        self._timer = 0
+        options = arguments.values(self._config, self._kind)
+
+        def work(session: Session) -> Iterator[Any]:
+            yield run.plan(session, self._source, self._selection, self._kind, options, _PLAN_S)
+
+        self._background.ask("plan", work, self._show_plan)
+        return GLib.SOURCE_REMOVE
+
+    def _show_plan(self, answer: Any) -> None:
+        if isinstance(answer, PidError):
+            self._plan.set_text(str(answer))
+        else:
+            self._plan.set_text("\n".join([texts.plan_line(answer), *answer.notices]))
+
+    # --- the spot --------------------------------------------------------------------------------
+
+    def _middle(self) -> tuple[float, float]:
+        image, part = self._source.image, self._selection
+        if part is None:
+            return image.width / 2, image.height / 2
+        return part.x + part.width / 2, part.y + part.height / 2
+
+    def _pick(self, across: float, down: float) -> None:
+        image = self._source.image
+        self._centre = across * image.width, down * image.height
+        self._try()
+
+    def _try(self) -> None:
+        options = arguments.values(self._config, self._kind)
+        kind = run.job_kind(self._kind, options.get("placement", run.SAME_SIZE))
+        scale = options["scale"] if kind == UPSCALE else 1.0
+        spot = spot_at(self._source, *self._centre, scale)
+        pixels = self._editor.read_screen(self._source, spot.read)
+        source = replace(
+            self._source,
+            image=PixelFormat(spot.read.width, spot.read.height, "rgba"),
+            icc=None,
+        )
+        rows = {row.name for row in options_for(kind) if not row.editor_only}
+        wanted = {name: value for name, value in options.items() if name in rows}
+
+        def work(session: Session) -> Iterator[Any]:
+            yield from run.try_spot(session, source, pixels, kind, wanted, wait_s=0.1)
+
+        def show(event: Any) -> None:
+            if isinstance(event, Finished):
+                self._spot.compare(spot, pixels, event)
+            text = event.text if isinstance(event, run.Update) else ""
+            if event is not None:
+                self._spot.say(str(event) if isinstance(event, PidError) else text)
+
+        self._spot.mark(spot, self._source)
+        self._spot.say(texts.READING)
+        self._background.ask("spot", work, show)
