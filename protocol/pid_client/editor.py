@@ -7,7 +7,7 @@ advanced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,20 +75,25 @@ class Editor(Protocol):
         """
         ...
 
-    def read_pixels(self, source: Source, region: Region) -> bytes:
-        """The layer's pixels as `source.image` describes them, rows without gaps."""
+    def read_pixels(self, source: Source, region: Region) -> Iterable[bytes]:
+        """The layer's pixels as `source.image` describes them, in strips of whole rows.
+
+        A host that must stay responsive gives many small strips: it gets its turn between two.
+        """
         ...
 
     def read_mask(self, source: Source, region: Region) -> bytes:
         """Coverage of the selection, one byte per pixel of the region, 255 = selected."""
         ...
 
-    def commit(self, placement: str, results: Sequence[Placed]) -> None:
+    def commit(self, placement: str, results: Sequence[Placed]) -> Iterable[None]:
         """Put all results into the document, or none, as one step for undo.
 
         Args:
             placement: `same-size`, `grow` or `new-image`.
             results: in the order of `sources`.
+        Returns:
+            Pauses: the host gets its turn at each; the work is done when they end.
         Raises:
             InvalidImage: the document is gone or no longer fits; nothing was changed.
         """

@@ -132,7 +132,10 @@ def run(
                 checked.get("feather", 0),
             )
             spec = _spec(editor, source, cut, job_kind(kind, placement), checked)
-            pixels = editor.read_pixels(source, cut.crop)
+            pixels = bytearray()
+            for strip in editor.read_pixels(source, cut.crop):
+                pixels += strip
+                yield Update(texts.READING, 0.0)
             jobs.append((source, cut, session.submit(spec, pixels)))
         results: list[Placed] = []
         for i, (source, cut, job) in enumerate(jobs):
@@ -150,7 +153,8 @@ def run(
             check_size(placed, placement, checked)
             results.append(placed)
         yield Update(texts.PLACING, 1.0)
-        editor.commit(placement, results)
+        for _ in editor.commit(placement, results):
+            yield Update(texts.PLACING, 1.0)
     except BaseException:
         _give_up([job for _, _, job in jobs])
         raise
@@ -231,7 +235,8 @@ def recover(
     source = Source(None, title, replace(finished.image), finished.icc)
     options = dict(finished.record.get("options") or {})
     placed = Placed(source, None, finished, title, str(row.get("kind") or UPSCALE), options)
-    editor.commit(NEW_IMAGE, [placed])
+    for _ in editor.commit(NEW_IMAGE, [placed]):
+        yield Update(texts.PLACING, 1.0)
     followed.forget()
     yield Committed((placed,))
 
