@@ -26,8 +26,8 @@ class _Column:
 def comparison(source: Image.Image, result: Image.Image, title: str, subtitle: str) -> Image.Image:
     """Draw the source, enlarged by Lanczos, beside the result.
 
-    Below the whole pictures lie close-ups of the places with the most detail, each pixel of the
-    result `ZOOM` times as large.
+    Below the whole pictures lie close-ups of the places that differ most, each pixel of the result
+    `ZOOM` times as large.
 
     Args:
         source: as it went in, RGB.
@@ -40,7 +40,7 @@ def comparison(source: Image.Image, result: Image.Image, title: str, subtitle: s
     half = (WIDTH_PX - 2 * MARGIN_PX - GAP_PX) // 2
     tall = round(half * result.height / result.width)
     tile = (WIDTH_PX - 2 * MARGIN_PX - (CLOSE_UPS - 1) * GAP_PX) // CLOSE_UPS
-    spots = _detailed_spots(result, tile // ZOOM)
+    spots = _telling_spots(before, result, tile // ZOOM)
     height = MARGIN_PX + HEAD_PX + LABEL_PX + tall + GAP_PX
     if spots:
         height += 2 * (LABEL_PX + tile + GAP_PX)
@@ -86,19 +86,21 @@ def _mark(
         draw.rectangle((left, top, left + side * scale, top + side * scale), outline=TEXT, width=1)
 
 
-def _detailed_spots(picture: Image.Image, side: int) -> list[tuple[int, int]]:
-    """Corners of up to CLOSE_UPS squares with the strongest edges, apart from each other."""
-    if min(picture.size) < side * 2:
+def _telling_spots(before: Image.Image, after: Image.Image, side: int) -> list[tuple[int, int]]:
+    """Corners of up to CLOSE_UPS squares in which the two differ most, apart from each other."""
+    if min(after.size) < side * 2:
         return []
-    gray = np.asarray(picture.convert("L"), np.float32)
-    energy = np.abs(np.diff(gray, axis=0))[:, :-1] + np.abs(np.diff(gray, axis=1))[:-1]
-    rows, columns = energy.shape[0] // side, energy.shape[1] // side
-    blocks = energy[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    detail = np.square(blocks).mean((1, 3))
+    gray = [np.asarray(picture.convert("L"), np.float32) for picture in (before, after)]
+    change = np.square(gray[1] - gray[0])
+    # twice as many places to choose from as squares fit beside each other
+    step = side // 2
+    rows, columns = change.shape[0] // step, change.shape[1] // step
+    halves = change[: rows * step, : columns * step].reshape(rows, step, columns, step).mean((1, 3))
+    sums = halves[:-1, :-1] + halves[1:, :-1] + halves[:-1, 1:] + halves[1:, 1:]
     spots: list[tuple[int, int]] = []
-    for place in np.argsort(detail, axis=None)[::-1]:
-        row, column = divmod(int(place), columns)
-        x, y = column * side, row * side
+    for place in np.argsort(sums, axis=None)[::-1]:
+        row, column = divmod(int(place), columns - 1)
+        x, y = column * step, row * step
         if all(abs(x - a) > 2 * side or abs(y - b) > 2 * side for a, b in spots):
             spots.append((x, y))
         if len(spots) == CLOSE_UPS:
