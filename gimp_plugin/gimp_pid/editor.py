@@ -67,10 +67,10 @@ class GimpEditor:
             raise InvalidImage(texts.SELECTION_OUTSIDE.format(name=source.name))
         return Region(x, y, width, height)
 
-    def read_pixels(self, source: Source, region: Region) -> bytes:
+    def read_pixels(self, source: Source, region: Region) -> Sequence[bytes]:
         """The layer's pixels; see `Editor.read_pixels`."""
         seen = source.handle.seen
-        return pixels.read(seen, region, pixels.babl_name(source.image, seen))
+        return (pixels.read(seen, region, pixels.babl_name(source.image, seen)),)
 
     def read_mask(self, source: Source, region: Region) -> bytes:
         """Coverage of the selection; see `Editor.read_mask`."""
@@ -82,12 +82,12 @@ class GimpEditor:
         """The layer's pixels as sRGB with alpha, 8 bits: what a screen shows."""
         return pixels.read(source.handle.seen, region, pixels.SRGB)
 
-    def commit(self, placement: str, results: Sequence[Placed]) -> None:
+    def commit(self, placement: str, results: Sequence[Placed]) -> Sequence[None]:
         """Put all results in place as one undo step; see `Editor.commit`."""
         self.is_new = placement == "new-image"
         if self.is_new:
             self.target = placing.as_new_image(results)
-            return
+            return ()
         if self._image is None or not self._image.is_valid():
             raise InvalidImage(texts.DOCUMENT_GONE)
         for one in results:
@@ -95,6 +95,7 @@ class GimpEditor:
                 raise InvalidImage(f"The layer {one.source.name} was deleted meanwhile.")
         placing.above_sources(self._image, results, placement == "grow")
         self.target = self._image
+        return ()
 
     def close(self) -> None:
         """Give back what was made for reading."""
