@@ -7,10 +7,12 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pid_protocol import discovery
 from pid_protocol.errors import ConnectError, DaemonNotRunning, VersionMismatch
 
 from .session import CONNECT_S, Session
@@ -18,6 +20,8 @@ from .session import CONNECT_S, Session
 START_S = 20.0
 """How long a daemon may take until it answers: a cold disk is slow."""
 _POLL_S = 0.05
+_OTHER_S = 5.0
+"""How long to go on looking after our own process ended: another one may have been faster."""
 _FOREIGN_VARIABLES = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD")
 """An editor sets these for its own bundled Python; they would break the daemon's."""
 
@@ -71,9 +75,10 @@ def connecting(
         if not launch:
             raise
         problem: ConnectError = error
-    process = _start(launch)
+    process = _start(launch, connection_file)
     yield "Starting the daemon"
     deadline_s = time.monotonic() + timeout_s
+    has_ended = False
     while time.monotonic() < deadline_s:
         try:
             return Session.connect(
@@ -83,8 +88,9 @@ def connecting(
             raise
         except ConnectError as error:  # not there yet, or half-way there
             problem = error
-        if process.poll() not in (None, 0, 1):  # 1: another one was faster, it will answer soon
-            break
+        if not has_ended and process.poll() is not None:
+            has_ended = True
+            deadline_s = min(deadline_s, time.monotonic() + _OTHER_S)
         yield ""
     raise DaemonNotRunning(
         f"The daemon was started and does not answer: {problem.message}", command_hint(launch)
@@ -96,13 +102,26 @@ def command_hint(launch: Sequence[str]) -> str:
     return f"Start it in a terminal and look what it says: {shlex.join(launch)}"
 
 
-def _start(launch: Sequence[str]) -> subprocess.Popen[bytes]:
+def is_sandboxed() -> bool:
+    """Whether this program sees a file system of its own, in which the daemon's command means
+    nothing."""
+    return os.path.exists("/.flatpak-info") or "SNAP" in os.environ
+
+
+def _start(launch: Sequence[str], connection_file: Path | None) -> subprocess.Popen[bytes]:
+    if is_sandboxed():
+        raise DaemonNotRunning(
+            "No daemon is running, and a program in a sandbox cannot start it.",
+            command_hint(launch),
+        )
     environment = {k: v for k, v in os.environ.items() if k not in _FOREIGN_VARIABLES}
+    if connection_file is not None:
+        environment[discovery.OVERRIDE] = str(connection_file)
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NO_WINDOW | subprocess.DETACHED_PROCESS
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(launch),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -115,3 +134,6 @@ def _start(launch: Sequence[str]) -> subprocess.Popen[bytes]:
         raise DaemonNotRunning(
             f"The daemon could not be started from here: {error.strerror}.", command_hint(launch)
         ) from error
+    # Waits so that no dead process is left behind when the daemon ends before this program does.
+    threading.Thread(target=process.wait, name="pid-launch", daemon=True).start()
+    return process

@@ -185,10 +185,12 @@ def try_spot(
         Update or None, at last Finished.
     """
     checked = validated(kind, options)
-    rows = {row.name for row in options_for(kind)}
+    wire_kind = job_kind(kind, checked.get("placement", SAME_SIZE))
+    rows = {row.name for row in options_for(wire_kind)}
     size_rows = {"longest": 0, "width": 0, "height": 0}  # the whole picture's, not the spot's
     checked |= {name: value for name, value in size_rows.items() if name in rows}
-    spec = JobSpec(kind, source.image, checked, icc=source.icc, title=texts.SPOT_TITLE)
+    wanted = _for_daemon(wire_kind, checked)
+    spec = JobSpec(wire_kind, source.image, wanted, icc=source.icc, title=texts.SPOT_TITLE)
     job = session.submit(spec, pixels)
     try:
         while True:

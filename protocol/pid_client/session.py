@@ -2,15 +2,15 @@
 """A connection to the daemon: requests, jobs, and one background thread that owns the socket.
 
 The thread sends what is queued, gives bands as credit comes, collects results, and hands events to
-the jobs' own
-queues; every public method may be called from any one other thread and waits no longer than its
-timeout.
+the jobs' own queues; every public method may be called from any other thread and waits no longer
+than its timeout.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,6 +48,8 @@ REQUEST_S = 30.0
 """How long an answer may take unless a caller says otherwise."""
 CONNECT_S = 5.0
 _IDLE_S = 60.0
+_FLUSH_S = 1.0
+"""How long `close` lets a last `cancel` or `forget` leave."""
 
 
 class Session:
@@ -97,17 +99,17 @@ class Session:
             VersionMismatch: the daemon is of another protocol version.
         """
         info = discovery.read(connection_file or discovery.default_path())
-        if info.protocol != PROTOCOL_VERSION:
-            raise _mismatch(info.protocol, info.version)
+        password = auth.client_password(info.token)
         error: PidError | None = None
         for endpoint in info.endpoints:
             try:
-                password = auth.client_password(info.token)
                 transport = SocketTransport.connect(endpoint, auth.USERNAME, password, timeout_s)
-            except (DaemonNotRunning, RemoteProtocolError) as problem:
+            except (DaemonNotRunning, RemoteProtocolError, ConnectionLost) as problem:
                 error = error or problem
                 continue
             try:
+                if info.protocol != PROTOCOL_VERSION:  # only now: a dead daemon's file says nothing
+                    raise _mismatch(info.protocol, info.version)
                 return cls(transport, client, info.token, timeout_s)
             except BaseException:
                 transport.close()
@@ -138,11 +140,12 @@ class Session:
             TimedOut: no answer came in time.
         """
         number = self._new_id()
+        frames = _frames(message, id=number)
         answer: queue.SimpleQueue[Message | PidError] = queue.SimpleQueue()
         with self._lock:
             self._answers[number] = answer
         try:
-            self._order(lambda: self._send(message, id=number))
+            self._order(lambda: self._transport.send(frames))
             result = answer.get(timeout=timeout_s)
         except queue.Empty:
             raise TimedOut(
@@ -170,10 +173,11 @@ class Session:
         job = Job(spec.job, self, Upload(spec, pixels))
         blobs = [spec.icc] if spec.icc is not None else []
         number = self._new_id()
+        frames = _frames(submit, *blobs, id=number)
 
         def start() -> None:
             self._jobs[job.id] = self._submitted[number] = job
-            self._send(submit, *blobs, id=number)
+            self._transport.send(frames)
 
         self._order(start)
         return job
@@ -204,8 +208,8 @@ class Session:
 
     def post(self, message: Message) -> None:
         """Send a request whose answer nobody waits for."""
-        number = self._new_id()
-        self._order(lambda: self._send(message, id=number))
+        frames = _frames(message, id=self._new_id())
+        self._order(lambda: self._transport.send(frames))
 
     # --- any thread ------------------------------------------------------------------------------
 
@@ -226,7 +230,8 @@ class Session:
 
     def _introduce(self, client: str, token: str, timeout_s: float) -> None:
         challenge = auth.new_challenge()
-        self._send(Hello(PROTOCOL_VERSION, client, PROGRAM_VERSION, challenge), id=0)
+        hello = Hello(PROTOCOL_VERSION, client, PROGRAM_VERSION, challenge)
+        self._transport.send(_frames(hello, id=0))
         frames = self._transport.receive(timeout_s)
         if frames is None:
             raise DaemonNotRunning(f"The daemon did not greet within {timeout_s:g} s.")
@@ -254,18 +259,23 @@ class Session:
                 if frames is not None:
                     self._take(frames)
             self._carry_out_orders()
-            self._transport.receive(0.0)
+            self._flush()
         except PidError as problem:
             error = problem
+        except Exception as defect:
+            error = ConnectionLost(f"The connection ended by a defect of the client: {defect!r}.")
+            raise
         finally:
             self._end(error)
+
+    def _flush(self) -> None:
+        deadline_s = time.monotonic() + _FLUSH_S
+        while self._transport.has_unsent and time.monotonic() < deadline_s:
+            self._transport.receive(0.05)
 
     def _carry_out_orders(self) -> None:
         while not self._orders.empty():
             self._orders.get()()
-
-    def _send(self, message: Message, *blobs: Bytes, **envelope: int) -> None:
-        self._transport.send([packb(to_header(message, **envelope)), *blobs])
 
     def _take(self, frames: Sequence[bytes | bytearray]) -> None:
         header = unpackb(frames[0])
@@ -278,8 +288,11 @@ class Session:
         job = job or self._jobs.get(getattr(message, "job", None) or "")
         if job is None:
             return  # of a job that nobody here follows any more
-        for reply, blobs in job.receive(message, frames[1:]):
-            self._send(reply, *blobs)
+        try:
+            for reply, blobs in job.receive(message, frames[1:]):
+                self._transport.send(_frames(reply, *blobs))
+        except PidError as error:  # it costs this job alone
+            job.fail(error)
         if job.is_over:
             self._jobs.pop(job.id, None)
 
@@ -305,6 +318,10 @@ class Session:
         hint = "The result may be kept: look with `pid jobs`, or recover the last result."
         for job in self._jobs.values():
             job.fail(ConnectionLost(self._lost.message, hint))
+
+
+def _frames(message: Message, *blobs: Bytes, **envelope: int) -> list[Bytes]:
+    return [packb(to_header(message, **envelope)), *blobs]
 
 
 def _mismatch(protocol: int, version: str) -> VersionMismatch:

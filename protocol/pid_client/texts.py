@@ -22,6 +22,7 @@ EMPTY_LAYER = "The layer {name} has no pixels."
 LOCKED_LAYER = "The layer {name} is locked. Unlock it, or choose another one."
 NOT_A_LAYER = "{name} is a mask or a channel, not a layer. Choose a layer."
 SELECTION_OUTSIDE = "The selection lies outside the layer {name}."
+LAYER_DELETED = "The layer {name} was deleted meanwhile. The result is kept and can be recovered."
 DOCUMENT_GONE = "The document was closed meanwhile. The result is kept and can be recovered."
 CONVERTED = "The image was converted from {what} to RGB first."
 
@@ -30,6 +31,7 @@ ENHANCE_TITLE = "Enhance Layer or Selection"
 RECOVER_TITLE = "Recover Last Result"
 SPOT_LABEL = "Try a Spot"
 BEFORE, AFTER = "before", "after"
+REUSE_LABEL = "Use This Layer's Settings"
 GROW_TOOLTIP = "The image and every other layer are scaled by the editor's own scaler."
 
 _STAGES = {

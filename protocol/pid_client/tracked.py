@@ -124,7 +124,9 @@ class Job:
                     self._last_told = message
                     self._events.put(message)
             case Preview() if blobs:
-                self._events.put(PreviewImage(message.width, message.height, bytes(blobs[0])))
+                if len(blobs[0]) == 3 * message.width * message.height:  # a picture to look at
+                    pixels = bytes(blobs[0])
+                    self._events.put(PreviewImage(message.width, message.height, pixels))
             case Result():
                 self._download = Download(message, bytes(blobs[0]) if blobs else None)
                 yield Credit(self.id, self._download.first_credit), []

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pid_protocol.errors import InvalidImage, RemoteProtocolError
+from pid_protocol.errors import InvalidImage, OutOfMemory, RemoteProtocolError
 from pid_protocol.limits import BAND_BYTES, BAND_CREDITS
 from pid_protocol.messages import Band, Result
 from pid_protocol.zmtp import Bytes
@@ -60,14 +60,26 @@ class Download:
         result: what the daemon announced.
         icc: the profile that came with it.
     Raises:
-        InvalidImage: the announced picture is beyond the limits.
+        InvalidImage: the announced picture is beyond the limits, or comes without its profile.
+        OutOfMemory: there is no room for it here.
     """
 
     def __init__(self, result: Result, icc: bytes | None) -> None:
         result.image.check()
+        if (icc is not None) != (result.image.profile == "icc"):
+            raise InvalidImage(
+                f"The result's profile is {result.image.profile!r}, "
+                f"and {'an' if icc is not None else 'no'} ICC profile came with it."
+            )
         self.result = result
         self.icc = icc
-        self.pixels = bytearray(result.image.num_bytes)
+        try:
+            self.pixels = bytearray(result.image.num_bytes)
+        except MemoryError:
+            raise OutOfMemory(
+                f"There is no room here for the result's {result.image.num_bytes >> 20} MiB.",
+                "It is kept: close other documents and recover it.",
+            ) from None
         self._filled = 0
         bands = -(-len(self.pixels) // BAND_BYTES)
         self.first_credit = min(BAND_CREDITS, max(1, bands))

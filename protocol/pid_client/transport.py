@@ -18,6 +18,10 @@ from pid_protocol.zmtp import Bytes, Dealer, Ready, Received, Refused
 
 _RECEIVE_BYTES = 256 << 10
 _SOCKET_BUFFER_BYTES = 1 << 20
+PING_S = 20.0
+"""Silence after which the other side is asked for a sign of life."""
+SILENCE_S = 60.0
+"""How long its answer may take: a stopped process looks like one that has nothing to say."""
 
 
 class Transport(Protocol):
@@ -64,6 +68,8 @@ class SocketTransport:
         self._socket.setblocking(False)
         for side in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             self._socket.setsockopt(socket.SOL_SOCKET, side, _SOCKET_BUFFER_BYTES)
+        self._heard_s = time.monotonic()
+        self._pinged_s: float | None = None
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
@@ -105,10 +111,10 @@ class SocketTransport:
                 return event.frames
             if isinstance(event, Refused):
                 raise ConnectionLost(f"The daemon closed the connection: {event.reason}.")
-            left_s = None if deadline_s is None else deadline_s - time.monotonic()
-            if left_s is not None and left_s < 0:
-                return None
-            if self._wait(left_s):
+            left_s = PING_S if deadline_s is None else deadline_s - time.monotonic()
+            was_woken = self._wait(min(max(left_s, 0.0), PING_S))
+            self._look_for_life()
+            if was_woken or (left_s <= 0 and not self._dealer.has_event):
                 return None
 
     def wake(self) -> None:
@@ -138,7 +144,18 @@ class SocketTransport:
                 )
             self._wait(left_s)
 
-    def _wait(self, timeout_s: float | None) -> bool:
+    def _look_for_life(self) -> None:
+        now_s = time.monotonic()
+        if self._pinged_s is None:
+            if now_s - self._heard_s > PING_S:
+                self._dealer.ping()
+                self._pinged_s = now_s
+        elif now_s - self._pinged_s > SILENCE_S:
+            raise ConnectionLost(
+                f"The daemon has given no sign of life for {now_s - self._heard_s:.0f} s."
+            )
+
+    def _wait(self, timeout_s: float) -> bool:
         """Move bytes once; return whether somebody woke us."""
         self._flush()
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.has_unsent else 0)
@@ -161,11 +178,13 @@ class SocketTransport:
             if target is not None:
                 size = self._socket.recv_into(target)
                 if size:
+                    self._note_life()
                     self._dealer.filled(size)
                     return
             else:
                 data = self._socket.recv(_RECEIVE_BYTES)
                 if data:
+                    self._note_life()
                     self._dealer.receive_data(data)
                     return
         except (BlockingIOError, InterruptedError):
@@ -173,6 +192,9 @@ class SocketTransport:
         except OSError as error:
             raise _lost(error) from error
         raise ConnectionLost("The daemon closed the connection.")
+
+    def _note_life(self) -> None:
+        self._heard_s, self._pinged_s = time.monotonic(), None
 
     def _flush(self) -> None:
         outgoing = self._dealer.outgoing
@@ -196,15 +218,16 @@ def _lost(error: OSError) -> ConnectionLost:
 
 def _connected(endpoint: str, timeout_s: float) -> socket.socket:
     scheme, _, address = endpoint.partition("://")
+    target: str | tuple[str, int]
     try:
         if scheme == "ipc" and hasattr(socket, "AF_UNIX"):
             made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            target: str | tuple[str, int] = address
+            target = address
         elif scheme == "tcp":
             host, _, port = address.rpartition(":")
+            target = (host, int(port))
             made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            target = (host, int(port))
         else:
             raise DaemonNotRunning(
                 f"The endpoint {endpoint} is of no kind that works on this system."

@@ -4,6 +4,8 @@ compares."""
 
 MAX_HEADER_BYTES = 1 << 20
 """One message's msgpack header."""
+MAX_COMMAND_BYTES = 1 << 16
+"""One ZMTP command: handshake and heartbeats."""
 MAX_BAND_BYTES = 64 << 20
 """One band of pixels: Qt's byte arrays end at 2 GiB, and a cancel must never wait behind a
 picture."""

@@ -60,7 +60,10 @@ def _pack(value: Any, out: bytearray, depth: int) -> None:
     elif isinstance(value, float):
         out += struct.pack(">Bd", 0xCB, value)
     elif isinstance(value, str):
-        text = value.encode()
+        try:
+            text = value.encode()
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError(f"A text is not valid Unicode: {error}.") from error
         _pack_length(len(text), out, (0xA0, 32), (0xD9, 0xDA, 0xDB))
         out += text
     elif isinstance(value, (bytes, bytearray)):

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import LocalProtocolError, RemoteProtocolError
-from .limits import MAX_BAND_BYTES, MAX_FRAMES, MAX_HEADER_BYTES
+from .limits import MAX_BAND_BYTES, MAX_COMMAND_BYTES, MAX_FRAMES, MAX_HEADER_BYTES
 
 Bytes = bytes | bytearray | memoryview
 
@@ -28,7 +28,6 @@ _GREETING_BYTES = 64
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 _MECHANISM = b"PLAIN"
 _MORE, _LONG, _COMMAND = 1, 2, 4
-_MAX_COMMAND_BYTES = 64 << 10
 _DIRECT_BYTES = 64 << 10
 """Bodies from this size on are received into their own buffer."""
 
@@ -90,6 +89,11 @@ class Dealer:
         """Whether messages may be sent."""
         return self._state == "ready"
 
+    @property
+    def has_event(self) -> bool:
+        """Whether `next_event` has something."""
+        return bool(self._events)
+
     def send(self, frames: Sequence[Bytes]) -> None:
         """Queue one message; large frames are not copied, so they must not change until they are
         sent.
@@ -104,6 +108,11 @@ class Dealer:
         for i, frame in enumerate(frames):
             view = memoryview(frame).cast("B") if isinstance(frame, memoryview) else frame
             self._queue_frame(_MORE if i < len(frames) - 1 else 0, view)
+
+    def ping(self) -> None:
+        """Ask the other side for a sign of life; its answer only shows as bytes that come in."""
+        if self.is_ready:
+            self._queue_command(b"PING", b"\0\0")
 
     def next_event(self) -> Event | None:
         """The oldest event that was not taken yet."""
@@ -200,7 +209,7 @@ class Dealer:
         return True
 
     def _check_size(self, flags: int, size: int) -> None:
-        limit = _MAX_COMMAND_BYTES if flags & _COMMAND else self._max_frame_bytes
+        limit = MAX_COMMAND_BYTES if flags & _COMMAND else self._max_frame_bytes
         if size > limit:
             raise RemoteProtocolError(f"A frame has {size} bytes; at most {limit} are taken.")
 
