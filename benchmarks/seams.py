@@ -41,7 +41,9 @@ def pictures(width: int, height: int) -> Iterator[tuple[str, np.ndarray]]:
         yield name, whole[40 : 40 + height, 20 : 20 + width].astype(np.uint16) * 257
 
 
-def run(pixels: np.ndarray, engine: Engine, plan: UpscalePlan, request: UpscaleRequest) -> np.ndarray:
+def run(
+    pixels: np.ndarray, engine: Engine, plan: UpscalePlan, request: UpscaleRequest
+) -> np.ndarray:
     """[H, W, 3] floats of the answer."""
     height, width = pixels.shape[:2]
     picture = unpack(np.ascontiguousarray(pixels), PictureFormat(width, height, depth="u16"))
@@ -75,7 +77,9 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     engine = create(arguments.engine)
     worst = 0.0
-    print("| picture | size | tiles | excess | largest difference (16 bits) |\n|---|---|---|---|---|")
+    print(
+        "| picture | size | tiles | excess | largest difference (16 bits) |\n|---|---|---|---|---|"
+    )
     for width, height in SIZES:
         for name, pixels in pictures(width, height):
             request = UpscaleRequest(engine=arguments.engine)

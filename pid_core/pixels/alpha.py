@@ -15,7 +15,7 @@ _ROUNDS = 3
 """Back-projections: after each, the enlarged alpha averages closer to the source's."""
 _REACH_PX = 16
 """Source pixels beyond which an enlarged row depends on nothing."""
-_BAND_PX = 1 << 24
+_BAND_PX = 1 << 21
 """Result pixels that are worked on at a time."""
 
 

@@ -53,10 +53,10 @@ class Observation:
 DEFAULTS: Mapping[str, Coefficients] = MappingProxyType(
     {
         "identity/float32/cpu": Coefficients(0.0, 0.0, 0, 0.0, 0.0),
-        "compact/float32/cpu": Coefficients(0.05, 2.2e-5, 30_000_000, 1_600.0, 12.0),
-        "compact/bfloat16/cpu": Coefficients(0.05, 1.0e-5, 30_000_000, 1_000.0, 12.0),
-        "compact/float32/cuda": Coefficients(0.05, 3.0e-7, 200_000_000, 1_600.0, 12.0),
-        "compact/bfloat16/cuda": Coefficients(0.05, 1.0e-7, 200_000_000, 1_000.0, 12.0),
+        "compact/float32/cpu": Coefficients(0.05, 1.4e-5, 40_000_000, 32_000.0, 12.0),
+        "compact/bfloat16/cpu": Coefficients(0.05, 6.0e-6, 40_000_000, 24_000.0, 12.0),
+        "compact/float32/cuda": Coefficients(0.05, 3.0e-7, 1_500_000_000, 1_600.0, 12.0),
+        "compact/bfloat16/cuda": Coefficients(0.05, 1.0e-7, 800_000_000, 1_000.0, 12.0),
         "pid/float32/cpu": Coefficients(2.0, 1.5e-3, 500_000_000, 20_000.0, 12.0),
         "pid/bfloat16/cpu": Coefficients(2.0, 1.0e-3, 400_000_000, 12_000.0, 12.0),
         "pid/float32/cuda": Coefficients(0.5, 5.0e-6, 1_000_000_000, 12_000.0, 12.0),

@@ -24,6 +24,8 @@ class EngineTraits:
     """Sides that a tile's core may have, the preferred one first, then smaller ones for little memory."""
     columns: bool = False
     """Whether a tile reaches from the top to the bottom and only its width is bounded."""
+    held_rows: int = 1 << 30
+    """Rows of a tile that the engine's memory grows with; a streaming engine holds a few only."""
     uses_steps: bool = False
     """Whether it denoises in steps."""
 
@@ -40,7 +42,7 @@ TRAITS: Mapping[str, EngineTraits] = {
     traits.name: traits
     for traits in (
         EngineTraits("identity", 1, 0, (65_536,)),
-        EngineTraits("compact", 4, 36, (1024, 768, 512, 256, 128, 64), columns=True),
+        EngineTraits("compact", 4, 36, (1024, 768, 512, 256, 128, 64), columns=True, held_rows=16),
         EngineTraits("pid", 4, 64, (512, 384, 256), uses_steps=True),
     )
 }

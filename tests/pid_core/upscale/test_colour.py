@@ -71,7 +71,9 @@ def test_wide_gamut_stays_wide(run, name, engine):
     centres = result.samples[40:56, 40::96][:, :6].astype(float).mean(0) / 65535
     # in light: a pure power curve is so steep at 0 that an invisible trace shows in the encoded value
     np.testing.assert_allclose(centres**2.2, (patches / 255) ** 2.2, atol=0.006)
-    np.testing.assert_allclose(centres[patches.min(1) > 0], (patches / 255)[patches.min(1) > 0], atol=0.012)
+    np.testing.assert_allclose(
+        centres[patches.min(1) > 0], (patches / 255)[patches.min(1) > 0], atol=0.012
+    )
 
 
 def test_the_engine_sees_srgb(run, photograph):
