@@ -45,7 +45,7 @@ class Captions:
 
     Args:
         encoder: file of the caption encoder; None where there is none.
-        folder: of cached embeddings.
+        folder: of cached embeddings; None = nothing is kept.
         width: of one caption row, as the network reads it.
         device: where an encoder would compute.
         load: makes the encoder.
@@ -54,7 +54,7 @@ class Captions:
     def __init__(
         self,
         encoder: Path | None,
-        folder: Path,
+        folder: Path | None,
         width: int,
         device: torch.device,
         *,
@@ -83,6 +83,8 @@ class Captions:
         return self._cached(prompt) is not None
 
     def _cached(self, prompt: str) -> torch.Tensor | None:
+        if self._folder is None:
+            return None
         if self._encoder is None:
             places = cached_captions(self._folder, prompt)
         else:
@@ -119,6 +121,8 @@ class Captions:
         return encoded
 
     def _keep(self, encoder: Path, prompt: str, rows: torch.Tensor) -> None:
+        if self._folder is None:
+            return
         place = caption_file(self._folder, self._identity(encoder), prompt)
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, unfinished = tempfile.mkstemp(dir=place.parent, suffix=".unfinished")
