@@ -77,15 +77,26 @@ def change(name: str, value: str | None) -> None:
         InvalidRequest: the value is of the wrong type; the file is left alone.
         UnwritableOutput: the file cannot be written.
     """
+    if name not in _NAMES:
+        raise InvalidRequest(f"There is no setting {name!r}.", f"Settings: {', '.join(_NAMES)}.")
     path = config_path()
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     kept = [line for line in lines if not re.match(rf"\s*{re.escape(name)}\s*=", line)]
     if value is not None:
         _check(name, value)
         kept.append(f"{name} = {_toml(name, value)}")
+    text = "\n".join(kept) + "\n" if kept else ""
+    try:
+        tomllib.loads(text)
+    except (
+        tomllib.TOMLDecodeError
+    ) as error:  # a value over several lines, which we do not take apart
+        raise InvalidRequest(
+            f"{path} has a form that only an editor can change: {error}."
+        ) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
-        file.write(("\n".join(kept) + "\n").encode() if kept else b"")
+        file.write(text.encode())
 
 
 def _check(name: str, value: str) -> None:

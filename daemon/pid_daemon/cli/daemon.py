@@ -41,6 +41,12 @@ FOLLOW_INTERVAL_S = 0.3
     metavar="MIB",
     help="What loaded models may hold on a device; 0 = what is free.",
 )
+@click.option(
+    "--connection-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where clients find the daemon; plugins name the place that they were installed with.",
+)
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")
 @click.pass_context
 def serve(ctx: click.Context, **flags: object) -> None:

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from pid_client import texts as client_texts
 from pid_client.options import UPSCALE
 from pid_protocol.errors import PidError
-from pid_protocol.messages import GetPlan, Plan
+from pid_protocol.messages import GetPlan
 
 from pid_daemon import files
 from pid_daemon.cli import exits, texts
@@ -30,10 +32,10 @@ def plan(path: Path, as_json: bool, **arguments: Any) -> None:
     with connected(start=True) as session:
         answer = ask(session, GetPlan(UPSCALE, image, chosen(UPSCALE, arguments)))
     if as_json:
-        click.echo(json.dumps(_table(answer), indent=2))
+        click.echo(json.dumps(dataclasses.asdict(answer), indent=2))
         return
-    click.echo(f"{path.name}: {image.width} x {image.height} px, {image.channels}, {image.depth}")
-    click.echo(f"  becomes {sentence(answer)}")
+    click.echo(f"{path.name}: {image.width} × {image.height} px, {image.channels}, {image.depth}")
+    click.echo(f"  becomes {client_texts.plan_line(answer)}")
     for notice in answer.notices:
         click.echo(f"  {notice}")
 
@@ -56,25 +58,7 @@ def show(items: Sequence[Item], request: Request) -> int:
                 click.echo(f"{item.source}: {error}", err=True)
                 continue
             seconds += answer.expected_s
-            click.echo(f"{item.source} → {item.target}{there}: {sentence(answer)}")
+            click.echo(f"{item.source} → {item.target}{there}: {client_texts.plan_line(answer)}")
     if len(items) > 1:
         click.echo(f"{texts.count(len(items), 'file')}, about {texts.duration(seconds)}.")
     return exits.FAILED if num_failed else exits.OK
-
-
-def sentence(answer: Plan) -> str:
-    """A plan in one line."""
-    parts = [f"{answer.width} x {answer.height} px by {answer.engine}"]
-    parts.append(texts.count(answer.tiles, "tile"))
-    if answer.expected_s:
-        parts.append(f"about {texts.duration(answer.expected_s)}")
-    if answer.expected_bytes:
-        free = f" of {texts.size(answer.free_bytes)} free" if answer.free_bytes else ""
-        parts.append(f"{texts.size(answer.expected_bytes)}{free}")
-    return ", ".join(parts)
-
-
-def _table(answer: Plan) -> dict[str, Any]:
-    import dataclasses
-
-    return dataclasses.asdict(answer)

@@ -8,11 +8,10 @@ import time
 from typing import Protocol
 
 import click
+from pid_client import texts
 from pid_client.job import JobEvent, Receiving
 from pid_protocol.messages import Progress as Step
 from pid_protocol.messages import Queued
-
-from pid_daemon.cli import texts
 
 LINE_INTERVAL_S = 10.0
 """Plain lines about one job come no more often than that."""
@@ -88,13 +87,12 @@ class LineView:
         self._last_line_s[index] = time.monotonic()
 
     def queued(self, index: int, position: int) -> None:
-        """Waiting is not worth a line of its own."""
-        self._now_and_then(index, f"waiting, {position} before it" if position > 1 else "waiting")
+        """Waiting is worth a line only when it takes long."""
+        self._now_and_then(index, texts.queued(position))
 
     def step(self, index: int, step: Step) -> None:
         """A line now and then."""
-        left = f", {texts.duration(step.eta_s)} left" if step.eta_s else ""
-        self._now_and_then(index, f"{texts.stage(step)}, {step.fraction:.0%}{left}")
+        self._now_and_then(index, f"{step.fraction:.0%} – {texts.progress(step)}")
 
     def receiving(self, index: int, fraction: float) -> None:
         """Too quick for a line."""

@@ -49,5 +49,5 @@ def save(
 def summary(target: Path, finished: Finished, seconds: float) -> str:
     """A finished file in one line."""
     engine = finished.record.get("engine", "")
-    size = f"{finished.image.width} x {finished.image.height} px"
+    size = f"{finished.image.width} × {finished.image.height} px"
     return f"{target}  {size}, {engine}, {texts.duration(seconds)}"

@@ -15,7 +15,7 @@ import click
 from pid_client.job import BATCH, INTERACTIVE, Finished, JobEvent, JobSpec
 from pid_client.session import Session
 from pid_client.tracked import Job
-from pid_protocol.errors import ConnectError, ConnectionLost, PidError
+from pid_protocol.errors import ConnectError, ConnectionLost, PidError, WorkerDied
 from pid_protocol.messages import Queued
 
 from pid_daemon import files
@@ -72,6 +72,7 @@ class Run:
         self._view = view
         self._underway: list[Underway] = []
         self._priority = INTERACTIVE if len(items) == 1 else BATCH
+        self._tried_again: set[int] = set()
         self.num_done = 0
         self.failures: list[Failure] = []
 
@@ -124,9 +125,21 @@ class Run:
                 show(self._view, work.index, event)
         except ConnectError:
             raise
+        except WorkerDied as error:
+            self._underway.remove(work)
+            self._try_again(work, error)
         except PidError as error:
             self._underway.remove(work)
             self._fail(work.index, work.item, error)
+
+    def _try_again(self, work: Underway, error: WorkerDied) -> None:
+        """A worker that dies once had bad luck; twice over the same file, it is the file."""
+        if work.index in self._tried_again:
+            self._fail(work.index, work.item, error)
+            return
+        self._tried_again.add(work.index)
+        self._view.notice(work.index, f"{error.message} It is tried once more.")
+        self._waiting.appendleft((work.index, work.item))
 
     def _write(self, work: Underway, finished: Finished) -> None:
         target = work.item.target

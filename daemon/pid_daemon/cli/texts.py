@@ -1,25 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers and stages in words."""
+"""Measured numbers in words; what the editors show, too, is in `pid_client.texts`."""
 
 from __future__ import annotations
-
-from pid_protocol.messages import Progress
-
-_STAGES = {
-    "loading": "loading the model",
-    "convert": "reading the colours",
-    "encode": "encoding",
-    "tile": "tile",
-    "step": "step",
-    "decode": "decoding",
-    "finish": "finishing",
-}
-
-
-def stage(progress: Progress) -> str:
-    """What a running job is at: `tile 3/12`."""
-    name = _STAGES.get(progress.stage, progress.stage)
-    return f"{name} {progress.index}/{progress.total}" if progress.total > 1 else name
 
 
 def duration(seconds: float) -> str:

@@ -55,7 +55,7 @@ def put(profile: Profile, connection_file: Path) -> list[str]:
                 _copy(file, staged / file.target.relative_to(inside))
         note = {
             "connection_file": str(connection_file.absolute()),
-            "launch": launch_command(),
+            "launch": [*launch_command(), "--connection-file", str(connection_file.absolute())],
             "version": PROGRAM_VERSION,
             "digest": digest_of(files),
         }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from pid_daemon import files
 
-from .conftest import Command, picture, wait_until
+from .conftest import LIMIT_S, Command, picture, wait_until
 
 PLAIN = ("--engine", "identity", "--scale", "2")
 
@@ -26,7 +27,7 @@ def test_one_file_lands_beside_its_source_with_a_record(pid: Command, tmp_path: 
     done = pid("upscale", source, *PLAIN)
     assert done.returncode == 0, done.stderr
     target = tmp_path / "boat-2x.png"
-    assert f"boat.png: {target}  48 x 48 px, identity" in done.stderr
+    assert f"boat.png: {target}  48 × 48 px, identity" in done.stderr
     assert files.read(target).format.width == 48
     record = files.read_record(target)
     assert record is not None and record["engine"] == "identity"
@@ -93,9 +94,9 @@ def test_results_are_what_the_daemon_is_asked_for(pid: Command, tmp_path: Path) 
     source = picture(tmp_path / "boat.png", side=20)
     answer = json.loads(pid.ok("plan", source, "--longest", "50", "--json"))
     assert (answer["width"], answer["height"]) == (50, 50)
-    assert "50 x 50 px by" in pid.ok("plan", source, "--longest", "50")
+    assert "50 × 50 px, " in pid.ok("plan", source, "--longest", "50")
     dry = pid.ok("upscale", source, "--longest", "50", "--dry-run")
-    assert "boat-50px.png: 50 x 50 px" in dry
+    assert "boat-50px.png: 50 × 50 px" in dry
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -158,6 +159,7 @@ def test_the_status_names_the_daemon_and_its_places(pid: Command, tmp_path: Path
     assert pid.ok("log", "--path").strip() == str(pid.home / "log" / "daemon.log")
 
 
+@pytest.mark.slow
 def test_the_daemon_ends_and_starts_again(pid: Command, tmp_path: Path) -> None:
     pid.ok("upscale", picture(tmp_path / "a.png"), *PLAIN)
     assert pid.ok("stop") == "The daemon has ended.\n"
@@ -171,6 +173,31 @@ def test_the_daemon_ends_and_starts_again(pid: Command, tmp_path: Path) -> None:
     assert "Idle workers end" in pid.ok("unload")
 
 
+@pytest.mark.slow
+def test_a_run_outlives_the_daemon(pid: Command, tmp_path: Path) -> None:
+    sources = [picture(tmp_path / f"in/{n}.png", 300, n) for n in range(3)]
+    run = pid.start("upscale", *sources, "-o", tmp_path / "out", "--engine", "compact")
+    wait_until(lambda: status(pid).get("running"))
+    os.kill(json.loads(pid("status", "--json").stdout)["daemon"]["pid"], signal.SIGKILL)
+    _, err = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, err
+    assert "starting again" in err and "3 of 3 files done" in err
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.slow
+def test_a_file_is_tried_again_when_its_worker_dies(pid: Command, tmp_path: Path) -> None:
+    source = picture(tmp_path / "boat.png", 300)
+    run = pid.start("upscale", source, "--engine", "compact")
+    wait_until(lambda: status(pid).get("running"))
+    (worker,) = json.loads(pid("status", "--json").stdout)["daemon"]["workers"]
+    os.kill(worker["pid"], signal.SIGKILL)
+    _, err = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, err
+    assert "tried once more" in err and files.read(tmp_path / "boat-4x.png").format.width == 1200
+
+
+@pytest.mark.slow
 def test_a_second_daemon_leaves_the_first_alone(pid: Command, tmp_path: Path) -> None:
     pid.ok("upscale", picture(tmp_path / "a.png"), *PLAIN)
     process = json.loads(pid.ok("status", "--json"))["daemon"]["pid"]

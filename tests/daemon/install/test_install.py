@@ -71,7 +71,8 @@ def test_the_gimp_plugin_is_complete_and_executable(tmp_path: Path) -> None:
     assert not list(folder.rglob("__pycache__"))
     note = json.loads((folder / "daemon.json").read_text())
     assert note["connection_file"] == str(CONNECTION)
-    assert note["launch"] == [sys.executable, "-m", "pid_daemon.cli.main", "serve"]
+    serve = [sys.executable, "-m", "pid_daemon.cli.main", "serve"]
+    assert note["launch"] == [*serve, "--connection-file", str(CONNECTION)]
     assert Path(note["launch"][0]).is_absolute()
     assert note["version"] == PROGRAM_VERSION
 
@@ -79,7 +80,10 @@ def test_the_gimp_plugin_is_complete_and_executable(tmp_path: Path) -> None:
 def test_the_shared_packages_work_from_the_plugin_alone(tmp_path: Path) -> None:
     profile = profiles_of(GIMP, gimp_home(tmp_path))[0]
     put(profile, CONNECTION)
-    code = f"import sys; sys.path.insert(0, {str(profile.folder)!r}); import pid_client.options as o; print(o.__file__)"
+    code = (
+        f"import sys; sys.path.insert(0, {str(profile.folder)!r})\n"
+        "import pid_client.run, pid_client.session, pid_client.options as o; print(o.__file__)"
+    )
     ran = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
     assert ran.stdout.startswith(str(profile.folder)), ran.stderr
 
