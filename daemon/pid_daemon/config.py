@@ -56,7 +56,7 @@ class Config:
     """Seconds that a result waits for its client."""
     cancel_grace_s: float = 1.5
     """Seconds that a worker has to stop by itself after a cancel."""
-    start_limit_s: float = 60.0
+    start_limit_s: float = 120.0
     """Seconds until a worker must have taken up a job."""
     load_limit_s: float = 900.0
     """Seconds that loading models may take."""

@@ -66,12 +66,13 @@ class Machine:
 
     def free(self) -> int:
         resident = self.cache.resident_bytes
-        if resident < self.last_resident:  # memory becomes free some time after it was given back
+        if resident >= self.last_resident:
+            self.last_resident, self.evicted_s = resident, None
+        elif self.evicted_s is None:
             self.evicted_s = self.now_s
-        if self.evicted_s is not None and self.now_s < self.evicted_s + self.lag_s:
-            return self.total - max(resident, self.last_resident)
-        self.last_resident = resident
-        return self.total - resident
+        elif self.now_s >= self.evicted_s + self.lag_s:
+            self.last_resident = resident
+        return self.total - self.last_resident
 
     def load(self, one: Key) -> tuple[str, int]:
         self.loads.append(one.name)

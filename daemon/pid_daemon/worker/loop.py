@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def work(
     pipe.send(link.Ready(os.getpid()))
     # Torch takes seconds to import; meanwhile the broker knows that this process lives.
     worker = Worker(pipe, device, budget_bytes, model_folders)
+    gc.freeze()  # what was imported stays: later collections need not look at it again
     worker.tell_holding()
     while True:
         run = pipe.next_run(IDLE_LOOK_S)
@@ -56,7 +58,9 @@ class Worker:
         self, pipe: Pipe, device: str, budget_bytes: int, model_folders: tuple[str, ...]
     ) -> None:
         from pid_daemon.worker import device as devices
+        from pid_daemon.worker import execute
 
+        self._execute = execute
         self._pipe = pipe
         self._devices = devices
         self._device, self._notice = devices.resolve_device(device)
@@ -71,9 +75,7 @@ class Worker:
 
     def do(self, run: link.Run) -> None:
         """Carry out one job and report its end, whatever happens."""
-        from pid_daemon.worker.execute import Surroundings, execute
-
-        around = Surroundings(
+        around = self._execute.Surroundings(
             device=self._device,
             notice=self._notice,
             facts=lambda: self.facts(run.options.get("engine", "auto")),
@@ -82,7 +84,7 @@ class Worker:
             is_stopped=lambda: self._pipe.is_stopped(run.job),
         )
         try:
-            self._pipe.send(execute(run, around))
+            self._pipe.send(self._execute.execute(run, around))
             return
         except PidError as failure:
             error = failure
@@ -103,7 +105,7 @@ class Worker:
         return DeviceFacts(
             device=kind,
             dtype=preferred_dtype(kind),
-            free_bytes=self._free_bytes(),
+            free_bytes=self._devices.free_bytes(self._device),
             budget_bytes=self._budget_bytes,
         )
 
@@ -118,7 +120,7 @@ class Worker:
                 device=self._device,
                 engines=engines,
                 resident_bytes=self.cache.resident_bytes,
-                free_bytes=self._free_bytes(),
+                free_bytes=self._devices.free_bytes(self._device),
                 total_bytes=self._devices.total_bytes(self._device),
             )
         )
@@ -130,6 +132,7 @@ class Worker:
         return engine, engine.resident_bytes()
 
     def _free_bytes(self) -> int:
+        """For the cache: collecting takes a while, so only when something was evicted."""
         self._devices.give_back()
         return self._devices.free_bytes(self._device)
 
