@@ -19,12 +19,12 @@ from PIL import Image
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from benchmarks.quality import ROWS, gcompris_folder, jpeg, noisy, reserved_photographs
-from pid_core.engines.base import Engine
-from pid_core.engines.registry import create
-from pid_core.pixels import PictureFormat, unpack
-from pid_core.plan import UpscaleRequest, plan_upscale
-from pid_core.upscale import UpscaleResult, upscale
+from benchmarks.quality import ROWS, gcompris_folder, jpeg, noisy, reserved_photographs  # noqa: E402
+from pid_core.engines.base import Engine  # noqa: E402
+from pid_core.engines.registry import create  # noqa: E402
+from pid_core.pixels import PictureFormat, unpack  # noqa: E402
+from pid_core.plan import UpscaleRequest, plan_upscale  # noqa: E402
+from pid_core.upscale import UpscaleResult, upscale  # noqa: E402
 
 LUMA = np.array((0.299, 0.587, 0.114))
 SHAVE_PX = 4
@@ -82,8 +82,9 @@ def lock_table(photographs: dict[str, Image.Image], engine: Engine) -> Iterator[
             name = f"{row}, repair {repair}" if repair else row
             yield (
                 f"| {name} | {'on' if lock else 'off'} | {statistics.mean(medians):.3f} | "
-                f"{statistics.mean(tails):.3f} | {max(tails):.3f} | {statistics.mean(consistencies):.2f} | "
-                f"{statistics.mean(qualities):.3f} | {statistics.mean(gains):+.3f} (worst {min(gains):+.2f}) | "
+                f"{statistics.mean(tails):.3f} | {max(tails):.3f} | "
+                f"{statistics.mean(consistencies):.2f} | {statistics.mean(qualities):.3f} | "
+                f"{statistics.mean(gains):+.3f} (worst {min(gains):+.2f}) | "
                 f"{time.process_time() - began:.0f} |"
             )
 

@@ -18,11 +18,11 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from pid_core.engines.base import Engine
-from pid_core.engines.registry import create
-from pid_core.pixels import PictureFormat, unpack
-from pid_core.plan import TRAITS, UpscalePlan, UpscaleRequest, plan_upscale
-from pid_core.upscale import upscale
+from pid_core.engines.base import Engine  # noqa: E402
+from pid_core.engines.registry import create  # noqa: E402
+from pid_core.pixels import PictureFormat, unpack  # noqa: E402
+from pid_core.plan import TRAITS, UpscalePlan, UpscaleRequest, plan_upscale  # noqa: E402
+from pid_core.upscale import upscale  # noqa: E402
 
 GATE = 1.02
 SIZES = ((160, 120), (257, 131), (384, 256))

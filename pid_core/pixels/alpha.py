@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transparency: colour is bled outward before an engine sees it, alpha is enlarged with its edges kept crisp."""
+"""Transparency: colour is bled outward before an engine sees it, alpha is enlarged with its edges
+kept crisp."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from torch.nn import functional
 from pid_core.pixels.resample import Axis, resample
 
 _TRUSTED = 8 / 255
-"""Alpha from which a pixel's own colour counts in full: below, 8-bit un-premultiplying leaves little of it."""
+"""Alpha from which a pixel's own colour counts in full: below, 8-bit un-premultiplying leaves
+little of it."""
 _ROUNDS = 3
 """Back-projections: after each, the enlarged alpha averages closer to the source's."""
 _REACH_PX = 16
@@ -20,7 +22,8 @@ _BAND_PX = 1 << 21
 
 
 def bled(colours: Tensor, alpha: Tensor) -> Tensor:
-    """Fill what is hidden with the visible colour around it, smoothly; visible pixels stay as they are.
+    """Fill what is hidden with the visible colour around it, smoothly; visible pixels stay as they
+    are.
 
     Args:
         colours: [C, h, w].
@@ -34,7 +37,8 @@ def bled(colours: Tensor, alpha: Tensor) -> Tensor:
 
 
 def enlarged(alpha: Tensor, x: Axis, y: Axis) -> Tensor:
-    """Resample alpha to [y.size_out, x.size_out] in [0, 1]; hard edges stay hard, soft ones soft."""
+    """Resample alpha to [y.size_out, x.size_out] in [0, 1]; hard edges stay hard, soft ones
+    soft."""
     if x.is_crop and y.is_crop:
         return resample(alpha[None], x, y)[0]
     low, high = float(alpha.min()), float(alpha.max())
@@ -65,7 +69,7 @@ def _enlarged(alpha: Tensor, x: Axis, y: Axis) -> Tensor:
         return smooth[0]
     low = -_neighbourhood(-plane, x.wrap, y.wrap)
     high = _neighbourhood(plane, x.wrap, y.wrap)
-    # A step of more than half the range within three pixels is an edge; anything gentler is a gradient.
+    # A step of half the range within three pixels is an edge; anything gentler is a gradient.
     edge = ((high - low - 0.3) / 0.4).clamp(0, 1)
     low, high, edge = (_grown(part, x, y) for part in (low, high, edge))
     span = (high - low).clamp_min(1e-6)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sRGB tone curve, continued beyond 0 and 1 so that nothing is lost on the way there and back."""
+"""The sRGB tone curve, continued beyond 0 and 1 so that nothing is lost on the way there and
+back."""
 
 from __future__ import annotations
 

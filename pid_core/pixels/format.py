@@ -39,7 +39,8 @@ class PictureFormat:
     icc: bytes | None = None
     """ICC profile; None = sRGB."""
     encoding: str = "profile"
-    """Tone curve: as the profile says, linear light, or the sRGB curve on the profile's primaries."""
+    """Tone curve: as the profile says, linear light, or the sRGB curve on the profile's
+    primaries."""
 
     def __post_init__(self) -> None:
         for name, value, choices in (

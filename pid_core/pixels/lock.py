@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The colour lock: the low band of a result is its source's, so that hue and tone cannot drift.
 
-Worked out per channel in linear light on a grid of about one sample for each source pixel, as a smooth gain: the
-low-passed source over the low-passed area average of the result. A gain, not a sum, because what a bright edge lacks
-must not glow in the dark next to it; FLOOR makes it a sum near black.
+Worked out per channel in linear light on a grid of about one sample for each source pixel, as a
+smooth gain: the low-passed source over the low-passed area average of the result. A gain, not a
+sum, because what a bright edge lacks must not glow in the dark next to it; FLOOR makes it a sum
+near black.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ _SAMPLES = 1 << 18
 
 
 def lock_radius_px(repair: float) -> float:
-    """Radius (standard deviation of the low-pass) in source pixels: larger where more may be repaired.
+    """Radius (standard deviation of the low-pass) in source pixels: larger where more may be
+    repaired.
 
-    Measured with `compact` on 30 photographs, mean change of PSNR-Y by the lock: sources shrunk in linear light gain
-    0.05 dB at a radius of 2 and 0.03 at 4; sources shrunk in sRGB, whose fine texture is brighter in linear light than
-    the source says, lose 0.06 and 0.03. At 5 no photograph falls below Lanczos for it.
+    Measured with `compact` on 30 photographs, mean change of PSNR-Y by the lock: sources shrunk in
+    linear light gain 0.05 dB at a radius of 2 and 0.03 at 4; sources shrunk in sRGB, whose fine
+    texture is brighter in linear light than the source says, lose 0.06 and 0.03. At 5 no photograph
+    falls below Lanczos for it.
     """
     return 5.0 + 7.0 * repair
 

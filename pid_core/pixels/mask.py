@@ -11,8 +11,8 @@ from torch.nn import functional
 def feathered(mask: Tensor, feather_px: int) -> Tensor:
     """Let coverage fall to 0 at the selection's edge over `feather_px` pixels, inwards only.
 
-    Nothing outside the selection is touched, and a border of the picture is no edge. A selection too thin for the
-    feather gets a narrower one rather than vanish.
+    Nothing outside the selection is touched, and a border of the picture is no edge. A selection
+    too thin for the feather gets a narrower one rather than vanish.
 
     Args:
         mask: [h, w] coverage in [0, 1] of the whole picture.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture as samples in memory, and the way from them to float planes and back. Nothing is copied before it must."""
+"""A picture as samples in memory, and the way from them to float planes and back. Nothing is copied
+before it must."""
 
 from __future__ import annotations
 
@@ -23,12 +24,14 @@ class Picture:
     format: PictureFormat
     """How to read them."""
     samples: np.ndarray
-    """[H, W, samples] in the format's own type and order; may be a read-only view of received bytes."""
+    """[H, W, samples] in the format's own type and order; may be a read-only view of received
+    bytes."""
     notices: list[str] = field(default_factory=list)
     """Sentences about what had to be done to it."""
 
     def colours(self, top: int = 0, bottom: int | None = None) -> Tensor:
-        """Colour of rows `top` to `bottom`: [C, h, W] float32, C = 1 or 3 in the order R, G, B, integers as 0..1."""
+        """Colour of rows `top` to `bottom`: [C, h, W] float32, C = 1 or 3 in the order R, G, B,
+        integers as 0..1."""
         rows = self.samples[top:bottom, :, : self.format.num_colours]
         planes = _to_float(rows, self.format.depth).permute(2, 0, 1)
         if self.format.order == "bgr" and not self.format.is_gray:
@@ -36,7 +39,8 @@ class Picture:
         return planes.contiguous()
 
     def alpha(self, top: int = 0, bottom: int | None = None) -> Tensor | None:
-        """Alpha of rows `top` to `bottom`: [h, W] float32 in [0, 1]; None when the picture has none."""
+        """Alpha of rows `top` to `bottom`: [h, W] float32 in [0, 1]; None when the picture has
+        none."""
         if not self.format.has_alpha:
             return None
         rows = self.samples[top:bottom, :, -1:]
@@ -80,8 +84,8 @@ def unpack(buffer: bytes | bytearray | memoryview | np.ndarray, fmt: PictureForm
     flat = np.frombuffer(buffer, dtype=np.uint8)
     if flat.nbytes != fmt.num_bytes:
         raise InvalidImage(
-            f"{fmt.width} x {fmt.height} px of {fmt.channels} in {fmt.depth} are {fmt.num_bytes} bytes; "
-            f"{flat.nbytes} have come."
+            f"{fmt.width} x {fmt.height} px of {fmt.channels} in {fmt.depth} are {fmt.num_bytes} "
+            f"bytes; {flat.nbytes} have come."
         )
     samples = flat.view(DEPTHS[fmt.depth]).reshape(fmt.height, fmt.width, fmt.num_samples)
     return Picture(fmt, samples)

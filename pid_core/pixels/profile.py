@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading ICC profiles: primaries and tone curves of matrix and grey profiles, in numbers that know no bounds.
+"""Reading ICC profiles: primaries and tone curves of matrix and grey profiles, in numbers that know
+no bounds.
 
-LittleCMS clips floats outside 0..1 as soon as a tone curve is a table; our own evaluation of the same tags does not, so
-that values above 1 survive. Profiles made of tables (`A2B0`) go through LittleCMS, see `space`.
+LittleCMS clips floats outside 0..1 as soon as a tone curve is a table; our own evaluation of the
+same tags does not, so that values above 1 survive. Profiles made of tables (`A2B0`) go through
+LittleCMS, see `space`.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ SRGB_TO_D50 = np.array(
         [0.0139322, 0.0971045, 0.7141733],
     ]
 )
-"""Linear sRGB to XYZ of the profile connection space. Source: IEC 61966-2-1, Bradford-adapted to D50."""
+"""Linear sRGB to XYZ of the profile connection space. Source: IEC 61966-2-1, Bradford-adapted to
+D50."""
 _SAME_CURVE = 1e-3
-"""Curves that differ by less, perceptually, count as the sRGB curve; nothing is lost by that, see `space`."""
+"""Curves that differ by less, perceptually, count as the sRGB curve; nothing is lost by that, see
+`space`."""
 
 
 class ProfileError(Exception):
@@ -37,7 +41,8 @@ class Curve:
     """A tone curve: encoded value to linear light, and back."""
 
     gamma: tuple[float, ...] = ()
-    """Parameters g, a, b, c, d, e, f of y = (a x + b)^g + e for x >= d, c x + f below; empty = a table."""
+    """Parameters g, a, b, c, d, e, f of y = (a x + b)^g + e for x >= d, c x + f below; empty = a
+    table."""
     table: tuple[float, ...] = ()
     """Linear light at equal steps of the encoded value; empty = parameters."""
 
@@ -83,7 +88,8 @@ class Profile:
     colours: str
     """Signature of the colour space: `RGB `, `GRAY`, `CMYK`, …"""
     matrix: np.ndarray | None
-    """[3, 3]: linear light on the profile's primaries to linear sRGB; None = a profile of tables."""
+    """[3, 3]: linear light on the profile's primaries to linear sRGB; None = a profile of
+    tables."""
     curves: tuple[Curve, ...]
     """One tone curve for grey, three for R, G, B; empty for a profile of tables."""
 
@@ -167,7 +173,8 @@ def _curve(tag: bytes) -> Curve:
 
 
 def _interpolate(x: Tensor, nodes: Tensor) -> Tensor:
-    """Piecewise linear through `nodes` at equal steps of [0, 1]; the end pieces go on, the sign is mirrored."""
+    """Piecewise linear through `nodes` at equal steps of [0, 1]; the end pieces go on, the sign is
+    mirrored."""
     nodes = nodes.to(x.device)
     position = x.abs() * (len(nodes) - 1)
     low = position.floor().clamp_(0, len(nodes) - 2)

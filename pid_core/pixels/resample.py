@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exact resampling: separable, any size to any size, a part of the input to a part of the output.
 
-Alignment: pixels are little squares; sample i covers [i, i + 1). A picture is mapped edge to edge, so the centre of
-output sample i lies at (i + 1/2) * length_in / length_out in the input. Nothing shifts by half a pixel in any chain of
-steps. Beyond an edge the outermost sample counts, or, with wrap, the opposite side.
+Alignment: pixels are little squares; sample i covers [i, i + 1). A picture is mapped edge to edge,
+so the centre of output sample i lies at (i + 1/2) * length_in / length_out in the input. Nothing
+shifts by half a pixel in any chain of steps. Beyond an edge the outermost sample counts, or, with
+wrap, the opposite side.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from torch import Tensor
 LANCZOS, BICUBIC, AREA = "lanczos", "bicubic", "area"
 _GAUSS = "gauss:"
 _BLOCK = 64
-"""Output samples that are made by one small matrix product; measured: 32 to 128 are equally fast."""
+"""Output samples that are made by one small matrix product; measured: 32 to 128 are equally
+fast."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ def resample(
         planes: [C, h, w] float32.
         x: mapping of columns.
         y: mapping of rows.
-        kernel: `lanczos` (3 lobes), `bicubic` (Catmull-Rom), `area`, or `auto`: area where it shrinks, bicubic
-            where it grows. The kernels widen where they shrink.
+        kernel: `lanczos` (3 lobes), `bicubic` (Catmull-Rom), `area`, or `auto`: area where it
+            shrinks, bicubic where it grows. The kernels widen where they shrink.
         top: first output row that is wanted.
         bottom: first one that is not; None = to the end.
     Returns:
@@ -219,7 +221,8 @@ def _blocks(axis: Axis, kernel: str) -> tuple[_Block, ...]:
 
 
 def _taps(axis: Axis, kernel: str) -> tuple[Tensor, Tensor]:
-    """Input samples, not yet bounded, and their weights for every output sample: two [taps, size_out]."""
+    """Input samples, not yet bounded, and their weights for every output sample: two [taps,
+    size_out]."""
     step = axis.step
     if kernel == "auto":
         kernel = AREA if step > 1 else BICUBIC

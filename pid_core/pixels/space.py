@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a picture's own colour to what an engine reads, and back, with nothing lost on the way.
 
-Three encodings occur. *Native*: the picture's samples. *Working*: the sRGB tone curve on the picture's own primaries,
-continued beyond 0 and 1; native and working are exact inverses of each other. *Engine*: sRGB.
+Three encodings occur. *Native*: the picture's samples. *Working*: the sRGB tone curve on the
+picture's own primaries, continued beyond 0 and 1; native and working are exact inverses of each
+other. *Engine*: sRGB.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class Space:
 
 
 class TableSpace(Space):
-    """Conversions by LittleCMS for profiles that are made of tables; the working encoding is the native one."""
+    """Conversions by LittleCMS for profiles that are made of tables; the working encoding is the
+    native one."""
 
     def __init__(self, icc: bytes) -> None:
         super().__init__(gray=False, curves=None, linear=False, matrix=None)

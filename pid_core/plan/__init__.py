@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planning without torch: sizes, tiles, and what the work will cost in seconds and bytes.
 
-The broker answers `plan` requests from here before any worker exists; the worker runs exactly what was planned.
+The broker answers `plan` requests from here before any worker exists; the worker runs exactly what
+was planned.
 """
 
 from pid_core.plan.costs import Coefficients, Costs, Observation

@@ -11,7 +11,8 @@ from typing import Any
 _KEEP = 0.7
 """Part of an old coefficient that one observation leaves."""
 _MAX_JUMP = 4.0
-"""One odd run (a busy machine, a cold disk) changes a coefficient by at most this factor before mixing."""
+"""One odd run (a busy machine, a cold disk) changes a coefficient by at most this factor before
+mixing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Costs:
     """By `engine/dtype/device`."""
 
     def of(self, engine: str, dtype: str, device: str) -> Coefficients:
-        """Coefficients for that combination; a kind of device that was never measured counts as a CPU."""
+        """Coefficients for that combination; a kind of device that was never measured counts as a
+        CPU."""
         for key in (
             f"{engine}/{dtype}/{device}",
             f"{engine}/float32/{device}",

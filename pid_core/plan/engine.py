@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """How an engine will go through one picture. The same plan, seed and device give the same bytes."""
+    """How an engine will go through one picture. The same plan, seed and device give the same
+    bytes."""
 
     engine: str
     """Name of the engine that this plan is for."""
@@ -21,7 +22,8 @@ class EnginePlan:
     tile_px: int
     """Longest side of one tile's core, in input pixels; a picture within it is done whole."""
     overlap_px: int
-    """Input pixels around a core that the engine also reads (halo), or that two tiles share (blend)."""
+    """Input pixels around a core that the engine also reads (halo), or that two tiles share
+    (blend)."""
     wrap: str = "none"
     """Edges that continue on the opposite side: `none`, `x`, `y` or `both`."""
     dtype: str = "float32"

@@ -12,7 +12,8 @@ from pid_core.plan.tiles import Rect, tile_cores
 
 @dataclass(frozen=True)
 class EngineTraits:
-    """An engine as the planner sees it. Every engine closes the edges of a seamless texture (`wrap`) itself."""
+    """An engine as the planner sees it. Every engine closes the edges of a seamless texture
+    (`wrap`) itself."""
 
     name: str
     """Stable identifier."""
@@ -21,7 +22,8 @@ class EngineTraits:
     overlap_px: int
     """Halo or blend width around a tile's core, in input pixels."""
     tiles_px: tuple[int, ...]
-    """Sides that a tile's core may have, the preferred one first, then smaller ones for little memory."""
+    """Sides that a tile's core may have, the preferred one first, then smaller ones for little
+    memory."""
     columns: bool = False
     """Whether a tile reaches from the top to the bottom and only its width is bounded."""
     held_rows: int = 1 << 30
@@ -64,8 +66,8 @@ class EngineReadiness:
 def resolve_engine(name: str, readiness: EngineReadiness) -> str:
     """Turn the engine that was asked for into one that exists.
 
-    `auto` is `pid` when its weights are installed, a GPU is there and the licence was acknowledged; otherwise
-    `compact`.
+    `auto` is `pid` when its weights are installed, a GPU is there and the licence was acknowledged;
+    otherwise `compact`.
 
     Raises:
         InvalidOptions: no engine has that name.
@@ -84,8 +86,8 @@ def resolve_engine(name: str, readiness: EngineReadiness) -> str:
         )
     if name == "pid" and not readiness.pid_acknowledged:
         raise LicenceNotAccepted(
-            "The licence of NVIDIA's PiD weights (non-commercial research and evaluation) has not been "
-            "acknowledged yet.",
+            "The licence of NVIDIA's PiD weights (non-commercial research and evaluation) has not "
+            "been acknowledged yet.",
             hint="Acknowledge it once, or choose the engine compact, which is free for any use.",
         )
     return name

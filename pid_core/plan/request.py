@@ -118,8 +118,8 @@ class UpscaleRequest:
         )
         if not inside:
             raise InvalidOptions(
-                f"The region {region.width} x {region.height} at {region.x}, {region.y} does not lie "
-                f"inside the picture of {width_px} x {height_px} px."
+                f"The region {region.width} x {region.height} at {region.x}, {region.y} does not "
+                f"lie inside the picture of {width_px} x {height_px} px."
             )
         return region
 

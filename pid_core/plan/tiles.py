@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tiles of a picture: cores that cover it exactly once, and the halo that an engine reads around them."""
+"""Tiles of a picture: cores that cover it exactly once, and the halo that an engine reads around
+them."""
 
 from __future__ import annotations
 

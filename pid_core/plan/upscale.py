@@ -64,8 +64,9 @@ class UpscalePlan:
     engine: str
     """Engine that does the work, never `auto`."""
     route: str
-    """`native`: the engine's factor is the answer's; `shrink`: the source is made smaller first; `area`: the
-    engine's output is averaged down; `twice`: two passes; `resample`: the engine's output is resampled."""
+    """`native`: the engine's factor is the answer's; `shrink`: the source is made smaller first;
+    `area`: the engine's output is averaged down; `twice`: two passes; `resample`: the engine's
+    output is resampled."""
     passes: tuple[EnginePlan, ...]
     """What the engine executes, in order."""
     expected_s: float = 0.0
@@ -156,7 +157,8 @@ def plan_upscale(
 
 
 def smaller(plan: UpscalePlan) -> UpscalePlan | None:
-    """The same work in the next smaller tiles, for a retry after the memory ran out; None = there are none."""
+    """The same work in the next smaller tiles, for a retry after the memory ran out; None = there
+    are none."""
     sides = TRAITS[plan.engine].tiles_px
     largest = max(one.tile_px for one in plan.passes)
     below = [side for side in sides if side < largest]
@@ -172,13 +174,13 @@ def _refuse_too_large(width_px: int, height_px: int, what: str) -> None:
         raise InvalidOptions(f"{what} would have {width_px} x {height_px} px.")
     if max(width_px, height_px) > MAX_SIDE_PX:
         raise InvalidOptions(
-            f"{what} would have {width_px} x {height_px} px; a side may have {MAX_SIDE_PX} at most.",
+            f"{what} would have {width_px} x {height_px} px; {MAX_SIDE_PX} is the limit.",
             hint="Choose a smaller size, or work on a part of the picture.",
         )
     if width_px * height_px > MAX_PIXELS:
         raise InvalidOptions(
-            f"{what} would have {width_px} x {height_px} px, that is {width_px * height_px / 1e6:.0f} "
-            f"megapixels; at most {MAX_PIXELS / 1e6:.0f} are made.",
+            f"{what} would have {width_px} x {height_px} px, that is "
+            f"{width_px * height_px / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} are made.",
             hint="Choose a smaller size, or work on a part of the picture.",
         )
 
@@ -188,9 +190,10 @@ def _route(
 ) -> str:
     """Choose how the engine's fixed factor meets the factor that is wanted.
 
-    Between 1x and 4x the whole picture goes through the engine and is averaged down; above 4x a second pass starts
-    from the first one's output, averaged to a quarter of the answer. Measured by `benchmarks/fidelity.py --sizes` with
-    `compact` on 10 photographs, PSNR-Y over Lanczos in dB, clean / noise of sigma 5 / JPEG 60:
+    Between 1x and 4x the whole picture goes through the engine and is averaged down; above 4x a
+    second pass starts from the first one's output, averaged to a quarter of the answer. Measured by
+    `benchmarks/fidelity.py --sizes` with `compact` on 10 photographs, PSNR-Y over Lanczos in dB,
+    clean / noise of sigma 5 / JPEG 60:
 
     - 1.5x: shrink -5.8 / -3.8 / -3.1, area +1.2 / +1.9 / +0.7
     - 2x: shrink -3.1 / -1.9 / -1.3, area +1.1 / +1.6 / +0.6
@@ -231,7 +234,7 @@ def _engine_plan(
 ) -> EnginePlan:
     costs = facts.costs.of(traits.name, facts.dtype, facts.device)
     steps = request.steps if traits.uses_steps else 1
-    plan = None
+    plan = EnginePlan(traits.name, width_px, height_px, traits.scale, 0, traits.overlap_px)
     for tile_px in traits.tiles_px:
         cores = traits.cores(width_px, height_px, tile_px)
         tiles = [with_halo(core, traits.overlap_px, width_px, height_px) for core in cores]
@@ -256,10 +259,10 @@ def _engine_plan(
         )
         if not facts.limit_bytes or plan.expected_bytes <= facts.limit_bytes:
             return plan
-    assert plan is not None
     raise NotEnoughMemory(
-        f"{width_px} x {height_px} px through {traits.name} need {plan.expected_bytes / 2**30:.1f} GiB even in "
-        f"the smallest tiles; {facts.limit_bytes / 2**30:.1f} GiB are there.",
+        f"{width_px} x {height_px} px through {traits.name} need "
+        f"{plan.expected_bytes / 2**30:.1f} GiB even in the smallest tiles; "
+        f"{facts.limit_bytes / 2**30:.1f} GiB are there.",
         hint="Choose a smaller size, work on a part of the picture, or raise the memory budget.",
     )
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what the engine made to the answer, in bands of rows.
 
-The answer is the source at full depth, resampled, plus what the engine adds: its output minus the same resampling of
-its input. For a plain sRGB picture that is the engine's output itself. What the engine never saw (values above 1,
-colours outside sRGB, the last of 16 bits) is in the source's part. The colour lock then gives the low band back.
+The answer is the source at full depth, resampled, plus what the engine adds: its output minus the
+same resampling of its input. For a plain sRGB picture that is the engine's output itself. What the
+engine never saw (values above 1, colours outside sRGB, the last of 16 bits) is in the source's
+part. The colour lock then gives the low band back.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ class Composer:
         return faded if alpha is None else faded * enlarged(alpha, x, y)
 
     def _source_on_grid(self) -> Tensor:
-        """The source's light within 0..1: what lies outside the engine never saw and could not bend."""
+        """The source's light within 0..1: what lies outside the engine never saw and could not
+        bend."""
         plan, part = self._plan, self._plan.region
         x = Axis(plan.source_width_px, self._grid[0], part.x, part.width)
         y = Axis(plan.source_height_px, self._grid[1], part.y, part.height)

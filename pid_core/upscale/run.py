@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The course of an upscale: convert, engine, finish. A generator, so that whoever runs it can show and stop it."""
+"""The course of an upscale: convert, engine, finish. A generator, so that whoever runs it can show
+and stop it."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class UpscaleResult:
     """The answer."""
 
     picture: Picture
-    """In the source's own channels, depth, order and colour; with alpha added when there was a mask."""
+    """In the source's own channels, depth, order and colour; with alpha added when there was a
+    mask."""
     record: dict[str, Any] = field(default_factory=dict)
     """Plain values: `geometry`, `delta_e` (median, p99), `colour_lock`, `notices`."""
 
@@ -197,7 +199,8 @@ def _passes(
     engine: Engine,
     options: EngineOptions | None,
 ) -> Iterator[Step]:
-    """Run the engine as often as planned; fractions are of all passes, the last step has the image."""
+    """Run the engine as often as planned; fractions are of all passes, the last step has the
+    image."""
     options = options or engine_options(request)
     costs = [max(one.expected_s, 1e-9) for one in plan.passes]
     done, total = 0.0, sum(costs)

@@ -31,7 +31,8 @@ class Source:
     alpha: Tensor | None
     """[h, w] in [0, 1]."""
     is_plain: bool
-    """Whether `engine` holds everything that `working` does, so that an engine's output is the answer."""
+    """Whether `engine` holds everything that `working` does, so that an engine's output is the
+    answer."""
     notices: list[str]
     """Sentences about what had to be done."""
 

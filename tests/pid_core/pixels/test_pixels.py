@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples in and out, resampling, profiles, colour difference, alpha and masks, each against something independent."""
+"""Samples in and out, resampling, profiles, colour difference, alpha and masks, each against
+something independent."""
 
 import imagecodecs
 import numpy as np
@@ -186,7 +187,8 @@ def test_damaged_profiles_are_said_not_raised():
 
 
 def test_delta_e_against_the_published_pairs():
-    """Source: Sharma, Wu, Dalal 2005, table 1; the pairs that separate right from wrong programs."""
+    """Source: Sharma, Wu, Dalal 2005, table 1; the pairs that separate right from wrong
+    programs."""
     pairs = [
         ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
         ((50, -1.3802, -84.2814), (50, 0, -82.7485), 1.0000),

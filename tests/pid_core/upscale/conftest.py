@@ -31,7 +31,8 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def engines() -> Callable[[str], Engine]:
-    """Engines by name, each loaded once; a test that wants weights that are not there is skipped."""
+    """Engines by name, each loaded once; a test that wants weights that are not there is
+    skipped."""
     loaded: dict[str, Engine] = {}
 
     def get(name: str) -> Engine:

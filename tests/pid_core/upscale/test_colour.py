@@ -69,7 +69,7 @@ def test_wide_gamut_stays_wide(run, name, engine):
     result = run(picture, engine=engine, icc=icc).picture
     assert result.format.icc == icc
     centres = result.samples[40:56, 40::96][:, :6].astype(float).mean(0) / 65535
-    # in light: a pure power curve is so steep at 0 that an invisible trace shows in the encoded value
+    # in light: a power curve is so steep at 0 that an invisible trace shows in the encoded value
     np.testing.assert_allclose(centres**2.2, (patches / 255) ** 2.2, atol=0.006)
     np.testing.assert_allclose(
         centres[patches.min(1) > 0], (patches / 255)[patches.min(1) > 0], atol=0.012
@@ -104,7 +104,8 @@ def test_linear_and_perceptual_encodings_mean_the_same_picture(run, photograph):
 
 
 def test_a_table_profile_goes_through_littlecms(run, photograph):
-    """ImageCms builds a Lab-based RGB table profile nowhere; a damaged one must not stop the work."""
+    """ImageCms builds a Lab-based RGB table profile nowhere; a damaged one must not stop the
+    work."""
     result = run(photograph, engine="compact", icc=b"no profile at all")
     assert result.picture.format.icc == b"no profile at all"
     assert any("ICC profile" in sentence for sentence in result.record["notices"])
