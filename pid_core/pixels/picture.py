@@ -110,7 +110,7 @@ def pack(picture: Picture, fmt: PictureFormat | None = None) -> memoryview:
     fmt = fmt or own
     if fmt != own:
         picture = _converted(picture, fmt)
-    return memoryview(np.ascontiguousarray(picture.samples)).cast("B")
+    return np.ascontiguousarray(picture.samples).data.cast("B")
 
 
 def _converted(picture: Picture, fmt: PictureFormat) -> Picture:

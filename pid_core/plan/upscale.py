@@ -180,7 +180,7 @@ def _refuse_too_large(width_px: int, height_px: int, what: str) -> None:
     if width_px * height_px > MAX_PIXELS:
         raise InvalidOptions(
             f"{what} would have {width_px} x {height_px} px, that is "
-            f"{width_px * height_px / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} are made.",
+            f"{width_px * height_px / 1e6:.0f} megapixels; {MAX_PIXELS / 1e6:.0f} are the limit.",
             hint="Choose a smaller size, or work on a part of the picture.",
         )
 

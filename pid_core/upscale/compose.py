@@ -42,7 +42,8 @@ class Composer:
     def __init__(
         self, source: Source, output: Tensor | None, request: UpscaleRequest, plan: UpscalePlan
     ) -> None:
-        self._source, self._output, self._plan = source, output, plan
+        device = source.working.device if output is None else output.device
+        self._source, self._output, self._plan = source.on(device), output, plan
         self._wrap = (request.wraps_x, request.wraps_y)
         self._locks = request.colour_lock and output is not None
         self._width, self._height = plan.result_width_px, plan.result_height_px
@@ -55,7 +56,6 @@ class Composer:
         )
         self._whole = (part.width, part.height) == (plan.source_width_px, plan.source_height_px)
         self._cache: dict[int, Tensor] = {}
-        self._device = source.working.device if output is None else output.device
 
     def bands(self) -> list[tuple[int, int]]:
         """First row and first row behind, top to bottom."""
@@ -134,7 +134,7 @@ class Composer:
 
     def _resampled(self, planes: Tensor, top: int, bottom: int) -> Tensor:
         x, y = self.axes(planes.shape[2], planes.shape[1])
-        return resample(planes.to(self._device), x, y, top=top, bottom=bottom)
+        return resample(planes, x, y, top=top, bottom=bottom)
 
     def axes(self, width_px: int, height_px: int) -> tuple[Axis, Axis]:
         """How planes of the whole picture, in any size, map to the answer."""
@@ -145,13 +145,17 @@ class Composer:
             Axis(height_px, self._height, part.y * down, part.height * down, self._wrap[1]),
         )
 
-    def _alpha(self, coverage: Tensor | None) -> Tensor:
+    def _alpha(self, coverage: Tensor | None) -> Tensor | None:
         x, y = self.axes(self._plan.source_width_px, self._plan.source_height_px)
         alpha = self._source.alpha
-        if coverage is None:
-            return enlarged(alpha, x, y)
-        faded = resample(coverage[None], x, y)[0].clamp(0, 1)
-        return faded if alpha is None else faded * enlarged(alpha, x, y)
+        own = None if alpha is None else enlarged(alpha, x, y)
+        faded = None
+        if coverage is not None:
+            plane = coverage.to(self._source.working.device)[None]
+            faded = resample(plane, x, y)[0].clamp(0, 1)
+        if own is None or faded is None:
+            return faded if own is None else own
+        return own.mul_(faded)
 
     def _source_on_grid(self) -> Tensor:
         """The source's light within 0..1: what lies outside the engine never saw and could not
@@ -159,7 +163,7 @@ class Composer:
         plan, part = self._plan, self._plan.region
         x = Axis(plan.source_width_px, self._grid[0], part.x, part.width)
         y = Axis(plan.source_height_px, self._grid[1], part.y, part.height)
-        working = self._source.working.to(self._device).clamp(0, 1)
+        working = self._source.working.clamp(0, 1)
         return resample(to_linear(working), x, y, kernel="area")
 
     def _averaged_columns(self, linear: Tensor) -> Tensor:
@@ -187,7 +191,7 @@ class Composer:
             plan, part = self._plan, self._plan.region
             x = Axis(plan.source_width_px, self._grid[0], part.x, part.width)
             y = Axis(plan.source_height_px, self._grid[1], part.y, part.height)
-            weight = resample(self._source.alpha[None], x, y, kernel="area")[0].to(result.device)
+            weight = resample(self._source.alpha[None], x, y, kernel="area")[0]
         first, second = (
             to_linear(self._source.space.to_engine(to_perceptual(planes)))
             for planes in (source, result)

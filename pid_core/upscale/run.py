@@ -105,7 +105,8 @@ def upscale(
     if engine.info.name != "identity":
         for step in _passes(source.engine, request, plan, engine, options):
             if step.image is not None:
-                output = step.image[0].add_(1).mul_(0.5)
+                with torch.inference_mode():  # the engine's image may have been made in it
+                    output = step.image[0].add_(1).mul_(0.5)
             yield Progress(
                 step.stage,
                 _CONVERT + engine_share * step.fraction,
@@ -209,11 +210,10 @@ def _passes(
         y = Axis(image.shape[1], one.height_px, wrap=request.wraps_y)
         with torch.inference_mode():
             sized = resample(image, x, y).clamp(0, 1).mul(2).sub_(1)[None].contiguous()
-        made = None
+        made, last = None, i == len(plan.passes) - 1
         for step in engine.run(sized, options, one):
             made = step.image
             share = (done + costs[i] * step.fraction) / total
-            last = i == len(plan.passes) - 1
             yield replace(step, fraction=share, image=made if last else None)
         if made is None:
             raise ShapeMismatch(f"The engine {engine.info.name} ended without an image.")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +35,21 @@ class Source:
     answer."""
     notices: list[str]
     """Sentences about what had to be done."""
+
+    def on(self, device: torch.device) -> Source:
+        """The same on another device."""
+        if self.working.device == device:
+            return self
+        moved = {
+            name: None if plane is None else plane.to(device)
+            for name, plane in (
+                ("working", self.working),
+                ("hidden", self.hidden),
+                ("engine", self.engine),
+                ("alpha", self.alpha),
+            )
+        }
+        return replace(self, **moved)
 
 
 def prepare(picture: Picture) -> Source:
