@@ -28,8 +28,8 @@ class Found:
 
     path: Path
     """Where it is."""
-    below: Path
-    """Its folder, relative to the folder that was named; `.` for a file that was named itself."""
+    below: Path | None
+    """Its folder, relative to the folder that was named; None for a file that was named itself."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,16 @@ class Request:
     """Dials that differ from their defaults."""
 
     def of(self, source: Path) -> dict[str, Any]:
-        """The entry of the record for one source."""
-        with open(source, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        """The entry of the record for one source.
+
+        Raises:
+            InvalidImage: the file cannot be read.
+        """
+        try:
+            with open(source, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InvalidImage(f"{source} cannot be read: {error.strerror or error}.") from error
         return {"kind": self.kind, "options": self.options, "source_sha256": digest}
 
 
@@ -62,7 +69,8 @@ def find(paths: Sequence[Path], *, recursive: bool, out: Path | None) -> list[Fo
     """Expand folders into the pictures in them, in the order of their names.
 
     Files are taken whatever they are called; in folders the endings decide. The output folder, when
-    it lies inside, and unfinished files are passed over.
+    it lies inside, and unfinished files are passed over; where results lie beside their sources, so
+    are results.
 
     Raises:
         Refused: a path is not there, or a folder has no pictures.
@@ -76,7 +84,7 @@ def find(paths: Sequence[Path], *, recursive: bool, out: Path | None) -> list[Fo
                 raise Refused(f"The folder {path} holds no {readable()} files.", hint)
             found += below
         elif path.exists():
-            found.append(Found(path, Path()))
+            found.append(Found(path, None))
         else:
             raise Refused(f"There is no file or folder {path}.")
     return found
@@ -95,9 +103,16 @@ def _pictures_in(folder: Path, recursive: bool, out: Path | None) -> list[Found]
         found += [
             Found(here / name, here.relative_to(folder))
             for name in sorted(names)
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(TEMPORARY)
+            if Path(name).suffix.lower() in SUFFIXES
+            and not name.startswith(TEMPORARY)
+            and not (out is None and _is_result(here / name))
         ]
     return found
+
+
+def _is_result(path: Path) -> bool:
+    record = read_record(path)
+    return record is not None and "request" in record
 
 
 def suffix_for(kind: str, options: dict[str, Any]) -> str:
@@ -126,7 +141,7 @@ def targets(
             is for no format.
     """
     try:
-        if out is not None and len(found) == 1 and found[0].below == Path() and not _is_folder(out):
+        if out is not None and len(found) == 1 and found[0].below is None and not _is_folder(out):
             if format_for(out).name != (format_name or format_for(out).name):
                 raise Refused(f"--format {format_name} and the ending of {out.name} disagree.")
             items = [Item(found[0].path, out)]
@@ -134,8 +149,6 @@ def targets(
             items = [Item(f.path, _target(f, out, suffix, format_name)) for f in found]
     except InvalidImage as error:
         raise Refused(error.message, error.hint) from error
-    if out is None:
-        items = _without_results(items)
     _refuse_clashes(items)
     return items
 
@@ -155,13 +168,7 @@ def _target(found: Found, out: Path | None, suffix: str, format_name: str | None
         ending = source.suffix if source.suffix.lower() in SUFFIXES else ".png"
     if out is None:
         return source.with_name(f"{source.stem}{suffix}{ending}")
-    return out / found.below / f"{source.stem}{ending}"
-
-
-def _without_results(items: list[Item]) -> list[Item]:
-    """Drop sources that an earlier run made from other sources of this one."""
-    made = {_key(item.target) for item in items}
-    return [item for item in items if _key(item.source) not in made]
+    return out / (found.below or Path()) / f"{source.stem}{ending}"
 
 
 def _key(path: Path) -> str:
@@ -225,7 +232,7 @@ def _is_done(item: Item, request: Request) -> bool:
         return False
     try:
         return record.get("request") == request.of(item.source)
-    except OSError:
+    except InvalidImage:
         return False
 
 

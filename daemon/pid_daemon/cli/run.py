@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import click
 from pid_client.job import BATCH, INTERACTIVE, Finished, JobEvent, JobSpec
@@ -45,6 +46,8 @@ class Underway:
     """Where it comes from and goes to."""
     metadata: files.Metadata
     """The source's."""
+    request: dict[str, Any]
+    """What was asked for, of the source as it was then."""
     began_s: float
     """When it was submitted."""
 
@@ -103,6 +106,7 @@ class Run:
             source = files.read(item.source)
             for notice in source.notices:
                 self._view.notice(index, notice)
+            asked = self._request.of(item.source)
             spec = spec_of(source, self._request, item, self._priority)
             began_s = time.monotonic()
             job = session.submit(spec, source.tobytes())
@@ -112,7 +116,7 @@ class Run:
         except PidError as error:
             self._fail(index, item, error)
             return
-        self._underway.append(Underway(job, index, item, source.metadata, began_s))
+        self._underway.append(Underway(job, index, item, source.metadata, asked, began_s))
 
     def _follow(self, work: Underway) -> None:
         """Take in what is new of one job."""
@@ -147,13 +151,10 @@ class Run:
             notices = results.save(
                 finished,
                 target,
-                request=self._request.of(work.item.source),
+                request=work.request,
                 metadata=work.metadata,
                 quality=self._quality,
             )
-        except OSError as error:  # the source is gone meanwhile: its hash cannot be taken
-            self._fail(work.index, work.item, files.UnwritableOutput(f"{error}."))
-            return
         except PidError as error:
             self._fail(work.index, work.item, error)
             return

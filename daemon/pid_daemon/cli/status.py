@@ -119,7 +119,8 @@ def _places(answer: Status | None) -> dict[str, str]:
         "log": str(config.log_folder),
         "spool": str(config.spool_folder),
     }
-    return places | (answer.paths if answer is not None else {})
+    told = answer.paths if answer is not None else {}
+    return places | {name: path for name, path in told.items() if path}
 
 
 def _versions() -> dict[str, str]:

@@ -66,11 +66,11 @@ def test_a_folder_keeps_its_shape(tmp_path: Path) -> None:
 
 def test_results_are_no_sources_of_the_next_run(tmp_path: Path) -> None:
     picture(tmp_path / "in/a.png")
-    picture(tmp_path / "in/a-2x.png")
+    picture(tmp_path / "in/a-4x.png", {"request": {}})
     picture(tmp_path / "in/out/a.png")
     assert names(settle(tmp_path / "in"), tmp_path) == [("in/a.png", "in/a-2x.png")]
     deep = settle(tmp_path / "in", out=tmp_path / "in/out", recursive=True)
-    assert [item.source.name for item in deep] == ["a-2x.png", "a.png"]
+    assert [item.source.name for item in deep] == ["a-4x.png", "a.png"]
 
 
 def test_two_inputs_with_one_output_are_refused(tmp_path: Path) -> None:
