@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PiD in GIMP 3: procedures, dialog, layers in and out. What Krita shares is in `pid_client`.
 
-    plugin      the procedures and what their calls come to
+    plugin      the procedures that GIMP lists
+    call        one call: dialog, connection, progress, outcome
     arguments   rows of the options table as GIMP's arguments
     editor      `pid_client.editor.Editor`, on GIMP's images
     pixels      GEGL buffers as bytes, in the image's own space and precision

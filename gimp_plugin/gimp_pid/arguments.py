@@ -12,12 +12,14 @@ from pid_client.options import Option, options_for
 
 SHOW_HIDDEN = "PID_HIDDEN_CHOICES"
 """Environment variable; when it is set, choices for tests and benchmarks are allowed as well."""
+_TAKEN = "chlorst"
+"""Mnemonics of the dialog's buttons."""
 _READ_WRITE = GObject.ParamFlags.READWRITE
 
 
 def declare(procedure: Gimp.Procedure, kind: str) -> None:
     """Give a procedure one argument for each row of a kind of job."""
-    used: set[str] = set()
+    used = set(_TAKEN)
     for row in options_for(kind):
         label = _with_mnemonic(row.label, used)
         texts = (property_name(row), label, row.help)

@@ -21,7 +21,7 @@ from . import arguments
 from .background import Background
 from .editor import GimpEditor
 from .placing import PARASITE
-from .spot import SpotView, spot_at, thumbnail
+from .spot import Spot, SpotView, spot_at, thumbnail
 
 _PATIENCE_MS = 200
 """Pause after the last change before the plan is asked for."""
@@ -52,6 +52,8 @@ class Dialog:
         self._selection = editor.selection(self._source)
         self._centre = self._middle()
         self._timer = 0
+        self.notices: set[str] = set()
+        """Sentences that the person has read beside the plan."""
         title = texts.UPSCALE_TITLE if kind == UPSCALE else texts.ENHANCE_TITLE
         self._window = GimpUi.ProcedureDialog.new(procedure, config, title)
         self._fill()
@@ -99,6 +101,7 @@ class Dialog:
         small = thumbnail(self._source.handle.seen, image.width, image.height)
         self._spot = SpotView(small, self._pick)
         self._spot.button.connect("clicked", lambda *_: self._try())
+        self._look(*self._wanted())
         for widget in (self._plan, self._spot):
             widget.set_margin_start(12)
             widget.set_margin_end(12)
@@ -146,6 +149,7 @@ class Dialog:
         if isinstance(answer, PidError):
             self._plan.set_text(str(answer))
         else:
+            self.notices.update(answer.notices)
             self._plan.set_text("\n".join([texts.plan_line(answer), *answer.notices]))
 
     # --- the spot --------------------------------------------------------------------------------
@@ -156,27 +160,38 @@ class Dialog:
             return image.width / 2, image.height / 2
         return part.x + part.width / 2, part.y + part.height / 2
 
+    def _wanted(self) -> tuple[str, dict[str, Any]]:
+        """The daemon's kind of job, and the rows that it has a use for."""
+        options = arguments.values(self._config, self._kind)
+        kind = run.job_kind(self._kind, options.get("placement", run.SAME_SIZE))
+        rows = {row.name for row in options_for(kind) if not row.editor_only}
+        return kind, {name: value for name, value in options.items() if name in rows}
+
     def _pick(self, across: float, down: float) -> None:
         image = self._source.image
         self._centre = across * image.width, down * image.height
         self._try()
 
-    def _try(self) -> None:
-        options = arguments.values(self._config, self._kind)
-        kind = run.job_kind(self._kind, options.get("placement", run.SAME_SIZE))
+    def _look(self, kind: str, options: dict[str, Any]) -> tuple[Spot, bytes]:
+        """Show the spot as it is; returns it and its pixels."""
         scale = options["scale"] if kind == UPSCALE else 1.0
         spot = spot_at(self._source, *self._centre, scale)
         pixels = self._editor.read_screen(self._source, spot.read)
+        self._spot.mark(spot, self._source)
+        self._spot.show_source(spot, pixels, scale)
+        return spot, pixels
+
+    def _try(self) -> None:
+        kind, options = self._wanted()
+        spot, pixels = self._look(kind, options)
         source = replace(
             self._source,
             image=PixelFormat(spot.read.width, spot.read.height, "rgba"),
             icc=None,
         )
-        rows = {row.name for row in options_for(kind) if not row.editor_only}
-        wanted = {name: value for name, value in options.items() if name in rows}
 
         def work(session: Session) -> Iterator[Any]:
-            yield from run.try_spot(session, source, pixels, kind, wanted, wait_s=0.1)
+            yield from run.try_spot(session, source, pixels, kind, options, wait_s=0.1)
 
         def show(event: Any) -> None:
             if isinstance(event, Finished):
@@ -185,6 +200,5 @@ class Dialog:
             if event is not None:
                 self._spot.say(str(event) if isinstance(event, PidError) else text)
 
-        self._spot.mark(spot, self._source)
         self._spot.say(texts.READING)
         self._background.ask("spot", work, show)

@@ -45,6 +45,8 @@ class GimpEditor:
         """The image that holds the results."""
         self.is_new = False
         """Whether `target` is a new image, which nobody sees yet."""
+        self.notices: list[str] = []
+        """Sentences about what was done besides."""
 
     def sources(self) -> Sequence[Source]:
         """The chosen layers, topmost first; see `Editor.sources`."""
@@ -93,6 +95,8 @@ class GimpEditor:
         for one in results:
             if not one.source.handle.layer.is_valid():
                 raise InvalidImage(f"The layer {one.source.name} was deleted meanwhile.")
+        if self._image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+            self.notices.append(texts.CONVERTED.format(what="indexed colours"))
         placing.above_sources(self._image, results, placement == "grow")
         self.target = self._image
         return ()

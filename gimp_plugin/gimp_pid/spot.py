@@ -72,6 +72,22 @@ class SpotView(Gtk.Box):
         self.pack_start(self._compare(), False, False, 0)
         self.show_all()
 
+    def show_source(self, spot: Spot, before: bytes, scale: float) -> None:
+        """Show the piece as it is, at the size that the result will have.
+
+        Args:
+            spot: where it lies.
+            before: sRGB with alpha, 8 bits, of `spot.read`.
+            scale: of the result.
+        """
+        size = round(spot.read.width * scale), round(spot.read.height * scale)
+        enlarged = _pixbuf(before, spot.read.width, spot.read.height).scale_simple(
+            *size, GdkPixbuf.InterpType.BILINEAR
+        )
+        self._pair = None
+        self._slider.set_sensitive(False)
+        self._picture.set_from_pixbuf(_shown(enlarged, spot))
+
     def say(self, text: str) -> None:
         """Show a line below the button."""
         self._said.set_text(text)
@@ -99,17 +115,13 @@ class SpotView(Gtk.Box):
             before: sRGB with alpha, 8 bits, of `spot.read`.
             finished: the answer to that.
         """
-        whole = spot.read
         made = finished.image
-        across, down = made.width / whole.width, made.height / whole.height
-        x, y = round((spot.shown.x - whole.x) * across), round((spot.shown.y - whole.y) * down)
-        width = min(round(spot.shown.width * across), made.width - x)
-        height = min(round(spot.shown.height * down), made.height - y)
-        old = _pixbuf(before, whole.width, whole.height).scale_simple(
+        old = _pixbuf(before, spot.read.width, spot.read.height).scale_simple(
             made.width, made.height, GdkPixbuf.InterpType.BILINEAR
         )
         new = _pixbuf(bytes(finished.pixels), made.width, made.height)
-        self._pair = tuple(one.new_subpixbuf(x, y, width, height) for one in (old, new))
+        self._pair = _shown(old, spot), _shown(new, spot)
+        self._slider.set_sensitive(True)
         self._paint()
 
     def _compare(self) -> Gtk.Box:
@@ -165,6 +177,17 @@ def thumbnail(drawable: object, width: int, height: int) -> GdkPixbuf.Pixbuf:
     scale = min(1.0, _MAP_PX / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return drawable.get_thumbnail(*size, 0)  # KEEP_ALPHA
+
+
+def _shown(picture: GdkPixbuf.Pixbuf, spot: Spot) -> GdkPixbuf.Pixbuf:
+    """The compared part of a picture of everything that was read."""
+    across = picture.get_width() / spot.read.width
+    down = picture.get_height() / spot.read.height
+    x = round((spot.shown.x - spot.read.x) * across)
+    y = round((spot.shown.y - spot.read.y) * down)
+    width = min(round(spot.shown.width * across), picture.get_width() - x)
+    height = min(round(spot.shown.height * down), picture.get_height() - y)
+    return picture.new_subpixbuf(x, y, width, height)
 
 
 def _pixbuf(pixels: bytes, width: int, height: int) -> GdkPixbuf.Pixbuf:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.daemon.real_daemon import RealDaemon
 from tests.editors import host
 from tests.editors.screen import Screen

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pid_daemon.install.editors import GIMP, Profile
 from pid_daemon.install.place import put
+
 from tests.daemon.real_daemon import RealDaemon
 from tests.editors import pictures
 from tests.editors.host import GIMP as VERSION
