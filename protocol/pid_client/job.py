@@ -71,7 +71,7 @@ class JobSpec:
             mask=self.mask is not None,
             detached=self.detached,
             priority=self.priority,
-            title=self.title,
+            title=self.title.encode("utf-8", "replace").decode(),  # file names may be anything
             keep_alive_s=self.keep_alive_s,
         )
 

@@ -28,6 +28,8 @@ _GREETING_BYTES = 64
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 _MECHANISM = b"PLAIN"
 _MORE, _LONG, _COMMAND = 1, 2, 4
+_LIBZMQ_ERROR = b"^RROR"
+"""How libzmq 4.3 spells ERROR: its source has the characters backslash x5ERROR, which is one 0x5E."""
 _DIRECT_BYTES = 64 << 10
 """Bodies from this size on are received into their own buffer."""
 
@@ -227,6 +229,8 @@ class Dealer:
             self._frames = []
 
     def _finish_command(self, body: bytes) -> None:
+        if body.startswith(_LIBZMQ_ERROR):
+            body = b"\x05ERROR" + body[len(_LIBZMQ_ERROR) :]
         name, rest = _split_short(body)
         if name == b"PING":
             self._queue_command(b"PONG", rest[2:])
