@@ -16,7 +16,7 @@ from pid_core.pixels.delta_e import lab_delta_e_2000
 from pid_core.pixels.mask import feathered
 from pid_core.pixels.profile import Curve, parse
 from pid_core.pixels.resample import Axis, blur, fit, resample
-from pid_core.pixels.space import space_of
+from pid_core.pixels.space import TableSpace, space_of
 
 
 @pytest.mark.parametrize("depth", ("u8", "u16", "f16", "f32"))
@@ -160,6 +160,18 @@ def test_our_reading_of_profiles_agrees_with_littlecms():
         assert np.abs(ours.permute(1, 2, 0).numpy() - srgb).max() < 2e-3, name
         back = space.to_native(space.from_engine(ours))
         assert (back - planes).abs().max() < 1e-4
+
+
+def test_table_profiles_go_through_littlecms():
+    """The path for profiles of tables, on a profile whose answer the other path knows."""
+    icc = imagecodecs.cms_profile("adobergb")
+    space, _ = space_of(PictureFormat(16, 4, "rgb", "f32", icc=icc))
+    planes = torch.rand(3, 4, 16) * 0.5 + 0.3
+    table = TableSpace(icc)
+    seen = table.to_engine(table.to_working(planes))
+    ours = space.to_engine(space.to_working(planes))
+    assert torch.allclose(seen.clamp(0, 1), ours.clamp(0, 1), atol=3e-3)
+    assert torch.allclose(table.to_native(table.from_engine(seen)), planes, atol=3e-3)
 
 
 def test_grey_profiles_bring_their_curve():
