@@ -29,7 +29,7 @@ _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 _MECHANISM = b"PLAIN"
 _MORE, _LONG, _COMMAND = 1, 2, 4
 _LIBZMQ_ERROR = b"^RROR"
-"""How libzmq 4.3 spells ERROR: its source has the characters backslash x5ERROR, which is one 0x5E."""
+"""How libzmq 4.3 spells ERROR: in its source, "\\x5ERROR" begins with the one character 0x5E."""
 _DIRECT_BYTES = 64 << 10
 """Bodies from this size on are received into their own buffer."""
 

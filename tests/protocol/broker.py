@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A broker of pyzmq and msgpack in a thread: it answers a picture with itself, or as a test tells it."""
+"""A broker of pyzmq and msgpack in a thread: answers a picture with itself, or as a test says."""
 
 from __future__ import annotations
 
@@ -66,9 +66,13 @@ class Broker:
         self.socket.bind(f"ipc://{folder}/s" if kind == "ipc" else "tcp://127.0.0.1:*")
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         values = {
-            "endpoints": [self.endpoint], "token": self.token, "protocol": 1, "version": "0.1.0",
-            "pid": os.getpid(), "boot": "",
-        }  # fmt: skip
+            "endpoints": [self.endpoint],
+            "token": self.token,
+            "protocol": 1,
+            "version": "0.1.0",
+            "pid": os.getpid(),
+            "boot": "",
+        }
         self.place.write_text(json.dumps(values | (file or {})))
         self.place.chmod(0o600)
         self._is_ending = False
@@ -182,10 +186,22 @@ class Broker:
         """Tell everything that a job tells."""
         image = self.jobs[job]["image"]
         self.send({"type": "queued", "job": job, "position": 1})
-        self.send({"type": "progress", "job": job, "stage": "tile", "fraction": 0.5, "index": 1, "total": 2, "eta_s": 3.0})  # fmt: skip
+        self.send(
+            {
+                "type": "progress",
+                "job": job,
+                "stage": "tile",
+                "fraction": 0.5,
+                "index": 1,
+                "total": 2,
+                "eta_s": 3.0,
+            }
+        )
         self.send({"type": "preview", "job": job, "width": 2, "height": 1}, b"abcdef")
         profile = [b"an icc profile"] if image.get("profile") == "icc" else []
-        self.send({"type": "result", "job": job, "image": image, "record": {"engine": "x"}}, *profile)  # fmt: skip
+        self.send(
+            {"type": "result", "job": job, "image": image, "record": {"engine": "x"}}, *profile
+        )
 
     def on_credit(self, header: Header, _: list[bytes]) -> None:
         job = header["job"]
@@ -201,7 +217,9 @@ class Broker:
 
     def on_cancel(self, header: Header, _: list[bytes]) -> None:
         self.on_forget(header, _)
-        self.send({"type": "error", "job": header["job"], "code": "cancelled", "message": "Stopped."})  # fmt: skip
+        self.send(
+            {"type": "error", "job": header["job"], "code": "cancelled", "message": "Stopped."}
+        )
 
     def on_forget(self, header: Header, _: list[bytes]) -> None:
         self.send({"type": "ok", "re": header["id"]})
@@ -212,4 +230,19 @@ class Broker:
         self.finish(header["job"])
 
     def on_get_jobs(self, header: Header, _: list[bytes]) -> None:
-        self.send({"type": "jobs", "re": header["id"], "jobs": [{"job": name, "state": "done", "title": "T", "kind": "upscale", "submitted_s": 1.0} for name in self.jobs]})  # fmt: skip
+        self.send(
+            {
+                "type": "jobs",
+                "re": header["id"],
+                "jobs": [
+                    {
+                        "job": name,
+                        "state": "done",
+                        "title": "T",
+                        "kind": "upscale",
+                        "submitted_s": 1.0,
+                    }
+                    for name in self.jobs
+                ],
+            }
+        )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/protocol.md against the code: version, messages, fields, error codes, limits, pixel formats."""
+"""docs/protocol.md against the code: version, messages, fields, errors, limits, pixel formats."""
 
 from __future__ import annotations
 
@@ -123,8 +123,12 @@ def test_limits_are_the_codes() -> None:
 def test_pixel_formats_are_the_codes() -> None:
     text = section("Pixels")
     for name, choices in (
-        ("channels", CHANNELS), ("depth", DEPTHS), ("order", ORDERS), ("profile", PROFILES), ("encoding", ENCODINGS),
-    ):  # fmt: skip
+        ("channels", CHANNELS),
+        ("depth", DEPTHS),
+        ("order", ORDERS),
+        ("profile", PROFILES),
+        ("encoding", ENCODINGS),
+    ):
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         named = set(re.findall(r"`([a-z0-9-]+)`", row)) - {name}
         assert named == set(choices)

@@ -61,8 +61,11 @@ def test_a_picture_goes_and_comes_back(tmp_path: Path, kind: str) -> None:
         job = session.submit(JobSpec("upscale", IMAGE, {"seed": 4}, title="Bärbel"), PIXELS)
         events = list(job.events(10))
         assert [type(event) for event in events if not isinstance(event, Receiving)] == [
-            Queued, Progress, PreviewImage, Finished,
-        ]  # fmt: skip
+            Queued,
+            Progress,
+            PreviewImage,
+            Finished,
+        ]
         finished = events[-1]
         assert isinstance(finished, Finished)
         assert finished.pixels == PIXELS and finished.image == IMAGE and finished.icc is None
@@ -83,7 +86,10 @@ def test_bands_wait_for_credit_and_the_mask_follows_the_pixels(tmp_path: Path) -
         session.submit(JobSpec("enhance", image, mask=mask), pixels).wait(20)
         got = next(iter(broker.pixels.values()))
         assert bytes(got[image.num_bytes :]) == mask and not any(got[: image.num_bytes])
-        assert max(len(blobs[0]) for header, blobs in broker.received if header["type"] == "band") == BAND_BYTES  # fmt: skip
+        assert (
+            max(len(blobs[0]) for header, blobs in broker.received if header["type"] == "band")
+            == BAND_BYTES
+        )
 
 
 def test_the_profile_travels_both_ways(tmp_path: Path) -> None:
@@ -130,7 +136,16 @@ def test_cancel_ends_the_job_and_nothing_else(tmp_path: Path) -> None:
 def test_a_refused_submit_raises_where_the_job_is_waited_for(tmp_path: Path, has_job: bool) -> None:
     def refuse(broker: Broker, header: Header, _: list[bytes]) -> None:
         job = {"job": header["job"]} if has_job else {}
-        broker.send({"type": "error", "re": header["id"], "code": "queue_full", "message": "No.", "hint": "Wait.", **job})  # fmt: skip
+        broker.send(
+            {
+                "type": "error",
+                "re": header["id"],
+                "code": "queue_full",
+                "message": "No.",
+                "hint": "Wait.",
+                **job,
+            }
+        )
 
     with Broker(tmp_path, answers={"submit": refuse}) as broker, connect(broker) as session:
         job = session.submit(JobSpec("upscale", PixelFormat(4, 4)), bytes(48))
@@ -201,7 +216,9 @@ def bad_band(offset: int, data: bytes) -> Callable[[Broker, Header, list[bytes]]
 
 
 @pytest.mark.parametrize("offset, num_bytes", [(1, 10), (0, 49), (0, 0)])
-def test_bands_out_of_order_or_too_long_fail_that_job(tmp_path: Path, offset: int, num_bytes: int) -> None:  # fmt: skip
+def test_bands_out_of_order_or_too_long_fail_that_job(
+    tmp_path: Path, offset: int, num_bytes: int
+) -> None:
     answers = {"credit": bad_band(offset, bytes(num_bytes))}
     with Broker(tmp_path, answers=answers) as broker, connect(broker) as session:
         job = session.submit(JobSpec("upscale", PixelFormat(4, 4)), bytes(48))
@@ -288,7 +305,15 @@ def test_closing_ends_open_jobs_and_can_be_repeated(tmp_path: Path) -> None:
 
 def test_a_stranger_on_the_old_port_gets_no_pixels(tmp_path: Path) -> None:
     def pretend(broker: Broker, header: Header, _: list[bytes]) -> None:
-        broker.send({"type": "welcome", "re": header["id"], "protocol": 1, "version": "0.1.0", "proof": bytes(32)})  # fmt: skip
+        broker.send(
+            {
+                "type": "welcome",
+                "re": header["id"],
+                "protocol": 1,
+                "version": "0.1.0",
+                "proof": bytes(32),
+            }
+        )
 
     with Broker(tmp_path, answers={"hello": pretend}, takes_all=True) as stranger:
         with pytest.raises(BadToken, match="cannot prove"):
@@ -314,7 +339,9 @@ def test_versions_that_differ_are_named(tmp_path: Path) -> None:
 
 def test_a_daemon_that_finds_the_client_too_old_says_so(tmp_path: Path) -> None:
     def refuse(broker: Broker, header: Header, _: list[bytes]) -> None:
-        broker.send({"type": "error", "re": header["id"], "code": "version_mismatch", "message": "Old."})  # fmt: skip
+        broker.send(
+            {"type": "error", "re": header["id"], "code": "version_mismatch", "message": "Old."}
+        )
 
     with Broker(tmp_path, answers={"hello": refuse}) as broker:
         with pytest.raises(VersionMismatch, match="Old"):

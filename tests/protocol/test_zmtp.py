@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our ZMTP against libzmq: every size, bytes one at a time, heartbeats, wrong peers, cut connections."""
+"""Our ZMTP against libzmq: all sizes, single bytes, heartbeats, wrong peers, cut connections."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def served(*pieces: bytes, hold: bool = False) -> Iterator[str]:
         ([GREETING[:30]], ConnectionLost, "closed"),
         ([], ConnectionLost, "closed"),
     ],
-)  # fmt: skip
+)
 def test_wrong_peers_are_told_apart(pieces: list[bytes], error: type[PidError], words: str) -> None:
     with served(*pieces) as endpoint, pytest.raises(error, match=words):
         SocketTransport.connect(endpoint, b"pid", b"x", 2.0).close()
@@ -301,7 +301,9 @@ def test_broken_connections_after_the_handshake(
             transport.close()
 
 
-@pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:x", "udp://127.0.0.1:1", "ipc:///nowhere/s", "ipc://" + "x" * 300])  # fmt: skip
+@pytest.mark.parametrize(
+    "endpoint", ["tcp://127.0.0.1:x", "udp://127.0.0.1:1", "ipc:///nowhere/s", "ipc://" + "x" * 300]
+)
 def test_endpoints_that_lead_nowhere(endpoint: str) -> None:
     with pytest.raises(DaemonNotRunning):
         SocketTransport.connect(endpoint, b"pid", b"x", 2.0)
