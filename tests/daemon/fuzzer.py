@@ -76,6 +76,8 @@ class Fuzzer:
         inner = [value for value in header.values() if isinstance(value, dict) and value]
         if inner and draw.random() < 0.5:
             target = draw.choice(inner)
+        if not target:
+            return
         name = draw.choice(list(target))
         action = draw.randrange(4)
         if action == 0:

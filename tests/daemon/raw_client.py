@@ -43,6 +43,8 @@ class RawClient:
         self, place: Path, *, hello: bool = True, token: str | None = None, endpoint: int = -1
     ) -> None:
         connection = json.loads(place.read_text())
+        self._place = place
+        self._published_token = connection["token"]
         self.token: str = token or connection["token"]
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
@@ -68,6 +70,12 @@ class RawClient:
         self.socket.close()
         self._context.term()
 
+    def _place_token(self) -> str:
+        try:
+            return json.loads(self._place.read_text())["token"]
+        except FileNotFoundError:
+            return ""
+
     def hello(self, **changes: Any) -> dict[str, Any]:
         """Say hello; returns the answer."""
         header = {
@@ -90,8 +98,12 @@ class RawClient:
 
     def receive(self, timeout_s: float = 10.0) -> tuple[dict[str, Any], list[bytes]]:
         """The next message, whatever it is."""
-        if not self.socket.poll(max(0, timeout_s * 1000)):
-            raise TimeoutError(f"nothing came for {timeout_s} s")
+        deadline_s = time.monotonic() + timeout_s
+        while not self.socket.poll(max(0, min(1, deadline_s - time.monotonic())) * 1000):
+            if self._place_token() != self._published_token:
+                raise ConnectionError("the daemon has ended")  # libzmq would go on trying for ever
+            if time.monotonic() >= deadline_s:
+                raise TimeoutError(f"nothing came for {timeout_s} s")
         header, *blobs = self.socket.recv_multipart()
         return msgpack.unpackb(header), blobs
 

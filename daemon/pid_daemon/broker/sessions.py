@@ -114,7 +114,8 @@ class Sessions:
             session.is_gone = True
             self._by_route.pop(session.route, None)
             session.outbox.clear()
-            self._gone(session)
+            # Not at once: whoever was sending is in the middle of a change of its own.
+            self._loop.call_soon(self._gone, session)
 
     def _post(
         self, session: Session, message: Message, envelope: dict[str, int], blob: bytes

@@ -133,9 +133,14 @@ class _Job:
     def _input(self) -> tuple[Picture, memoryview | None]:
         """The picture and the mask as views of the mapped file; nothing is copied."""
         run, fmt = self._run, self._run.image
-        with (self._folder / link.INPUT_FILE).open("rb") as file:
-            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        icc = (self._folder / link.PROFILE_FILE).read_bytes() if fmt.profile == "icc" else None
+        try:
+            with (self._folder / link.INPUT_FILE).open("rb") as file:
+                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            icc = (self._folder / link.PROFILE_FILE).read_bytes() if fmt.profile == "icc" else None
+        except OSError as error:
+            raise InternalError(
+                f"The pixels are no longer on disk: {error.strerror}.", "Submit the job again."
+            ) from error
         picture = PictureFormat(
             fmt.width, fmt.height, fmt.channels, fmt.depth, fmt.order, icc, fmt.encoding
         )
