@@ -15,6 +15,8 @@ def make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     photograph = skimage.data.astronaut()[:384, :320]
     Image.fromarray(photograph).save(folder / "photo.png", dpi=(144, 144))
+    large = Image.fromarray(np.tile(photograph, (3, 4, 1)))  # long enough to be interrupted
+    large.save(folder / "large.png", compress_level=1)
     Image.fromarray(pattern(64, 48)).save(folder / "pattern.png")
     Image.fromarray(pattern(64, 48)[..., 0]).save(folder / "gray.png")
     Image.fromarray(pattern(1, 1)).save(folder / "1x1.png")

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs inside Krita's window: cancels, and daemons that die or are not there."""
+
+import hashlib
+import json
+import os
+import signal
+import time
+import traceback
+from pathlib import Path
+
+from krita import Krita
+from PyQt5 import QtWidgets
+
+IN, OUT = os.environ["IN"], os.environ["OUT"]
+PLACE = Path(os.environ["PID_CONNECTION_FILE"])
+KRITA = Krita.instance()
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def opened(name):
+    document = KRITA.openDocument(f"{IN}/{name}.png")
+    document.setBatchmode(True)
+    KRITA.activeWindow().addView(document)
+    KRITA.setActiveDocument(document)
+    while document.activeNode() is None:
+        yield 0.02
+    document.waitForDone()
+    return document
+
+
+def closed(document):
+    document.waitForDone()
+    yield 0.5
+    document.setModified(False)
+    document.close()
+    yield 0.3
+
+
+def until(look, limit_s=60.0):
+    end = time.monotonic() + limit_s
+    while not look():
+        if time.monotonic() > end:
+            return False
+        yield 0.02
+    return True
+
+
+def state(document):
+    data = bytes(document.pixelData(0, 0, document.width(), document.height()))
+    names = [node.name() for node in document.rootNode().childNodes()]
+    return [hashlib.sha256(data).hexdigest(), names, document.width(), document.height()]
+
+
+def desk():
+    docker = next(d for d in KRITA.dockers() if d.objectName() == "pid_docker")
+    docker.setVisible(True)
+    return docker
+
+
+def button(text):
+    found = [b for b in desk().findChildren(QtWidgets.QPushButton) if b.text() == text]
+    return found[0]
+
+
+def runs():
+    from pid_krita.docker import PidDocker
+
+    return PidDocker.workbench.runs.all
+
+
+def boxes():
+    return [
+        w
+        for w in QtWidgets.QApplication.topLevelWidgets()
+        if isinstance(w, QtWidgets.QMessageBox) and w.isVisible()
+    ]
+
+
+def begun():
+    """Generator: a long run, until its first tiles are done."""
+    KRITA.writeSetting("pid_krita", "upscale", json.dumps({"engine": "compact", "scale": 4.0}))
+    KRITA.action("pid_upscale_again").trigger()
+    yield from until(lambda: runs() and not runs()[-1].is_over and runs()[-1].fraction > 0.05)
+
+
+def idle():
+    from pid_client.session import Session
+    from pid_protocol.messages import GetStatus
+
+    with Session.connect(client="test") as session:
+        jobs = session.request(GetStatus()).jobs
+    return not any(jobs.get(name) for name in ("receiving", "queued", "running"))
+
+
+@case
+def cancel():
+    document = yield from opened("large")
+    before = state(document)
+    yield from begun()
+    began = time.monotonic()
+    button("Cancel").click()
+    was_idle = yield from until(idle, 5)
+    report = {"idle": was_idle, "idle_s": time.monotonic() - began}
+    report["same"] = state(document) == before
+    report["text"] = runs()[-1].text
+    report["boxes"] = len(boxes())
+    yield from closed(document)
+    return report
+
+
+@case
+def killed():
+    """kill -9 of the daemon mid-run; then one click is enough, a new daemon is started."""
+    document = yield from opened("large")
+    before = state(document)
+    yield from begun()
+    os.kill(json.loads(PLACE.read_text())["pid"], signal.SIGKILL)
+    began = time.monotonic()
+    told = yield from until(boxes, 10)
+    report = {"told": told, "told_s": time.monotonic() - began, "same": state(document) == before}
+    report["said"] = [box.text() + " " + box.informativeText() for box in boxes()]
+    for box in boxes():
+        box.close()
+    yield from closed(document)
+    document = yield from opened("pattern")
+    KRITA.writeSetting("pid_krita", "enhance", json.dumps({"engine": "identity"}))
+    KRITA.action("pid_enhance_again").trigger()
+    again = yield from until(lambda: len(document.rootNode().childNodes()) == 2 or boxes(), 60)
+    report["again"] = [again, [box.informativeText() for box in boxes()]]
+    yield from closed(document)
+    return report
+
+
+def drive(krita):
+    report = {}
+    for name in os.environ["CASES"].split():
+        try:
+            report[name] = yield from CASES[name]()
+        except Exception:
+            report[name] = {"failed": traceback.format_exc()}
+        yield 0.2
+    return report
