@@ -134,13 +134,13 @@ def plan_upscale(
     # Sides of the whole picture, context included, at the scale of the answer.
     whole = (width_px * result[0] / region.width, height_px * result[1] / region.height)
     inputs = _inputs((width_px, height_px), whole, route, request, traits)
-    passes = tuple(_engine_plan(*size, traits, request, facts) for size in inputs)
     host_bytes = round(result[0] * result[1] * HOST_BYTES_PER_PX)
     if traits.name == "identity" and result == (region.width, region.height):
         host_bytes = 0
     finish_s = 0.0 if host_bytes == 0 else result[0] * result[1] * FINISH_S_PER_PX
     # On a GPU the surroundings live in the host's memory.
     around = host_bytes if facts.device == "cpu" else 0
+    passes = tuple(_engine_plan(*size, traits, request, facts, around) for size in inputs)
     return UpscalePlan(
         source_width_px=width_px,
         source_height_px=height_px,
@@ -230,7 +230,12 @@ def _inputs(
 
 
 def _engine_plan(
-    width_px: int, height_px: int, traits: EngineTraits, request: UpscaleRequest, facts: DeviceFacts
+    width_px: int,
+    height_px: int,
+    traits: EngineTraits,
+    request: UpscaleRequest,
+    facts: DeviceFacts,
+    around_bytes: int,
 ) -> EnginePlan:
     costs = facts.costs.of(traits.name, facts.dtype, facts.device)
     steps = request.steps if traits.uses_steps else 1
@@ -257,11 +262,11 @@ def _engine_plan(
                 + costs.bytes_per_px * width_px * height_px * traits.scale**2
             ),
         )
-        if not facts.limit_bytes or plan.expected_bytes <= facts.limit_bytes:
+        if not facts.limit_bytes or plan.expected_bytes + around_bytes <= facts.limit_bytes:
             return plan
     raise NotEnoughMemory(
         f"{width_px} x {height_px} px through {traits.name} need "
-        f"{plan.expected_bytes / 2**30:.1f} GiB even in the smallest tiles; "
+        f"{(plan.expected_bytes + around_bytes) / 2**30:.1f} GiB even in the smallest tiles; "
         f"{facts.limit_bytes / 2**30:.1f} GiB are there.",
         hint="Choose a smaller size, work on a part of the picture, or raise the memory budget.",
     )
