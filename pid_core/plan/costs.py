@@ -67,7 +67,7 @@ DEFAULTS: Mapping[str, Coefficients] = MappingProxyType(
 """Starting values by `engine/dtype/device`."""
 
 FINISH_S_PER_PX = 8e-8
-"""Seconds per result pixel for lock, resampling and packing. Measured: one CPU core, RGB, 8 bits."""
+"""Seconds per result pixel for lock, resampling, packing. Measured: one CPU core, RGB, 8 bits."""
 HOST_BYTES_PER_PX = 16.0
 """Memory per result pixel around the engine: the packed result and the cached working copy."""
 
