@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ KEYMAPS = json.loads((Path(__file__).parent / "keymaps.json").read_text(encoding
 V1_FLUX = "PiD_res2k_sr4x_official_flux_distill_4step"
 V15_FLUX = "PiD_v1pt5_res2kto4k_sr4x_official_flux_distill_4step"
 V15_FLUX2 = "PiD_v1pt5_res2kto4k_sr4x_official_flux2_distill_4step"
+
+Quantised = tuple[dict[str, torch.Tensor], torch.Tensor]
 
 # how the sizes of a released network shrink; everything else stays
 _SMALL = {
@@ -82,8 +85,21 @@ def random_tensors(
 def network(
     name: str, *, small: bool = False, seed: int = 0, dtype: torch.dtype = torch.bfloat16
 ) -> dict[str, torch.Tensor]:
-    """State dict of a released checkpoint's twin, without prefix."""
-    return dict(random_tensors(shapes(name, small=small), seed, dtype))
+    """State dict of a released checkpoint's twin, without prefix.
+
+    At full size all blocks hold the same numbers (in tensors of their own), which is much faster.
+    """
+    found = shapes(name, small=small)
+    if small:
+        return dict(random_tensors(found, seed, dtype))
+    firsts = {name: shape for name, shape in found.items() if name == _first(name)}
+    made = dict(random_tensors(firsts, seed, dtype))
+    return {name: made[_first(name)].clone() for name in found}
+
+
+def _first(name: str) -> str:
+    """Name of the same tensor in the first block."""
+    return re.sub(r"^((?:patch|pixel)_blocks)\.\d+\.", r"\1.0.", name)
 
 
 def save_official(tensors: dict[str, torch.Tensor], folder: Path, name: str) -> Path:
@@ -149,12 +165,17 @@ def quantise(
     in_file: dict[str, torch.Tensor] = {}
     plain = dict(tensors)
     layers = set(quantised_layers(tensors))
+    done: dict[str, Quantised] = {}  # blocks that hold equal numbers are quantised once
     for name, tensor in tensors.items():
         layer = name.removesuffix(".weight")
         if layer not in layers or not name.endswith(".weight"):
             in_file[prefix + name] = tensor
             continue
-        side, plain[name] = _QUANTISERS[kind](tensor.float())
+        first = _first(name)
+        if first not in done or not torch.equal(tensor, tensors[first]):
+            done[first] = _QUANTISERS[kind](tensor.float())
+        side, plain[name] = done[first]
+        side = {end: value.clone() for end, value in side.items()}
         in_file.update({f"{prefix}{layer}.{end}": value for end, value in side.items()})
     if kind == "scaled_fp8":
         in_file["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
@@ -164,9 +185,6 @@ def quantise(
 def marker(**config: Any) -> torch.Tensor:
     """A layer's `comfy_quant` tensor."""
     return torch.tensor(list(json.dumps(config).encode()), dtype=torch.uint8)
-
-
-Quantised = tuple[dict[str, torch.Tensor], torch.Tensor]
 
 
 def _float8(weight: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
