@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from pid_daemon.config import load_config
 from pid_daemon.files.atomic import whole_file
+
+YOUNG_S = 3600.0
+"""A note's job may be on its way for that long."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,14 @@ def find(job: str) -> Note | None:
 def drop(job: str) -> None:
     """Throw a note away."""
     _path(job).unlink(missing_ok=True)
+
+
+def prune(kept: Collection[str]) -> None:
+    """Throw away notes about jobs that are no longer kept; young ones may not be sent yet."""
+    for path in _path("x").parent.glob("*.json"):
+        is_old = time.time() - path.stat().st_mtime > YOUNG_S
+        if is_old and path.stem not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _path(job: str) -> Path:

@@ -36,6 +36,7 @@ def jobs(as_json: bool) -> None:
     try:
         with connected(start=False) as session:
             kept = _sorted(ask(session, GetJobs()).jobs)
+        detached.prune([str(job["job"]) for job in kept])
     except DaemonNotRunning:
         kept = []
     if as_json:

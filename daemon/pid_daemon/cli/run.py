@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run: files go to the daemon two at a time, results are written as they come.
+"""A run: files go to the daemon a few at a time, results are written as they come.
 
 While one job is worked on, the next one is read, decoded and sent, so that the daemon never waits.
 """
@@ -17,16 +17,16 @@ from pid_client.job import BATCH, INTERACTIVE, Finished, JobEvent, JobSpec
 from pid_client.session import Session
 from pid_client.tracked import Job
 from pid_protocol.errors import ConnectError, ConnectionLost, PidError, WorkerDied
-from pid_protocol.messages import Queued
+from pid_protocol.messages import GetStatus, Queued
 
 from pid_daemon import files
 from pid_daemon.cli import detached, exits, results, texts
-from pid_daemon.cli.connect import connected
+from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.inputs import Item, Request
 from pid_daemon.cli.progress import View, show, view_for
 
-IN_FLIGHT = 2
-"""Jobs of one run that the daemon has at the same time."""
+SPARE = 1
+"""Jobs of one run that wait at the daemon while each of its workers has one."""
 CANCEL_LIMIT_S = 3.0
 """How long an interrupted run waits for its jobs to be stopped."""
 NUM_CONNECTIONS = 3
@@ -87,8 +87,9 @@ class Run:
             KeyboardInterrupt: after this run's jobs were stopped.
         """
         try:
+            in_flight = max(1, len(ask(session, GetStatus()).workers)) + SPARE
             while self._waiting or self._underway:
-                if self._waiting and len(self._underway) < IN_FLIGHT:
+                if self._waiting and len(self._underway) < in_flight:
                     self._submit(session, *self._waiting.popleft())
                 for work in list(self._underway):
                     self._follow(work)
@@ -121,7 +122,7 @@ class Run:
     def _follow(self, work: Underway) -> None:
         """Take in what is new of one job."""
         try:
-            while (event := work.job.next_event(_POLL_S / IN_FLIGHT)) is not None:
+            while (event := work.job.next_event(_POLL_S / len(self._underway))) is not None:
                 if isinstance(event, Finished):
                     self._underway.remove(work)
                     self._write(work, event)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from pid_client.options import ENHANCE, OPTIONS, UPSCALE
+from pid_daemon.cli import detached
 from pid_daemon.cli.main import COMMANDS, cli, run
 from pid_daemon.cli.options import NEEDS_SELECTION, chosen, rows_for
 from pid_daemon.cli.texts import count, duration, size
@@ -171,3 +173,20 @@ def test_words_for_numbers() -> None:
     ]
     assert [size(n) for n in (512, 3_400_000, 12e9)] == ["512 B", "3.4 MB", "12 GB"]
     assert [count(n, "file") for n in (1, 3)] == ["1 file", "3 files"]
+
+
+def test_notes_about_detached_jobs_are_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PID_SPOOL_FOLDER", str(tmp_path / "spool"))
+    note = detached.Note(tmp_path / "a.png", tmp_path / "b.png", {"kind": "upscale"}, 90)
+    for job in ("kept", "young", "old"):
+        detached.keep(job, note)
+        if job != "young":
+            os.utime(tmp_path / f"detached/{job}.json", (0, 0))
+    detached.prune(["kept"])
+    assert detached.find("kept") == detached.find("young") == note
+    assert detached.find("old") is None
+    detached.drop("kept")
+    (tmp_path / "detached/young.json").write_text("{")
+    assert detached.find("kept") is None and detached.find("young") is None
