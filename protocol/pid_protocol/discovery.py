@@ -118,7 +118,7 @@ def _parse(path: Path, text: bytes) -> ConnectionInfo:
             int(values["pid"]),
             str(values.get("boot", "")),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConnectError(
             f"{path} is not a connection file ({error!r}).", "Remove it and start the daemon again."
         ) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import numpy as np
 import zmq
 
 Header = dict[str, Any]
@@ -31,6 +32,7 @@ class Broker:
         options: of the socket.
         file: fields of the connection file that differ from the usual.
         takes_all: whether any password is good, as with a stranger.
+        factor: enlargement of what is answered, by repeating pixels.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Broker:
         options: dict[int, int] | None = None,
         file: Header | None = None,
         takes_all: bool = False,
+        factor: int = 1,
     ) -> None:
         self.place = folder / "connection.json"
         self.token = os.urandom(32).hex()
         self.answers = answers or {}
         self.takes_all = takes_all
+        self.factor = factor
         self.received: list[tuple[Header, list[bytes]]] = []
         self.problems: list[BaseException] = []
         self.orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -184,33 +188,35 @@ class Broker:
 
     def finish(self, job: str) -> None:
         """Tell everything that a job tells."""
+        self.jobs[job]["answer"] = self.answer(job)
         image = self.jobs[job]["image"]
         self.send({"type": "queued", "job": job, "position": 1})
-        self.send(
-            {
-                "type": "progress",
-                "job": job,
-                "stage": "tile",
-                "fraction": 0.5,
-                "index": 1,
-                "total": 2,
-                "eta_s": 3.0,
-            }
-        )
+        tile = {"stage": "tile", "fraction": 0.5, "index": 1, "total": 2, "eta_s": 3.0}
+        self.send({"type": "progress", "job": job, **tile})
         self.send({"type": "preview", "job": job, "width": 2, "height": 1}, b"abcdef")
+        part = self.jobs[job].get("region") or {"x": 0, "y": 0, **image}
+        made = {name: part[name] * self.factor for name in ("width", "height")}
         profile = [b"an icc profile"] if image.get("profile") == "icc" else []
-        self.send(
-            {"type": "result", "job": job, "image": image, "record": {"engine": "x"}}, *profile
-        )
+        result = {"type": "result", "job": job, "image": image | made, "record": {"engine": "x"}}
+        self.send(result, *profile)
+
+    def answer(self, job: str) -> bytes:
+        """The pixels of the answer: the region, each pixel repeated."""
+        image = self.jobs[job]["image"]
+        part = self.jobs[job].get("region") or {"x": 0, "y": 0, **image}
+        size = (image["height"], image["width"], 3)
+        pixels = np.frombuffer(self.pixels[job], np.uint8)[: image["width"] * image["height"] * 3]
+        down, across = part["y"], part["x"]
+        cut = pixels.reshape(size)[down : down + part["height"], across : across + part["width"]]
+        return cut.repeat(self.factor, 0).repeat(self.factor, 1).tobytes()
 
     def on_credit(self, header: Header, _: list[bytes]) -> None:
         job = header["job"]
-        image = self.jobs[job]["image"]
-        size = image["width"] * image["height"] * 3
+        pixels = self.jobs[job]["answer"]
         start = self.jobs[job].setdefault("sent", 0)
         for _ in range(header["bands"]):
-            if start < size:
-                piece = bytes(self.pixels[job][start : min(size, start + BAND_BYTES)])
+            if start < len(pixels):
+                piece = pixels[start : start + BAND_BYTES]
                 self.send({"type": "band", "job": job, "offset": start}, piece)
                 start += len(piece)
         self.jobs[job]["sent"] = start
