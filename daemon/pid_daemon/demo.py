@@ -81,7 +81,8 @@ def demo(path: Path, out: Path = OUT) -> tuple[Path, Path]:
         before,
         after,
         f"{path.name}, 4x by {engine}",
-        f"{before.width} × {before.height} px become {after.width} × {after.height} px in "
+        # the sheet's font has no multiplication sign
+        f"{before.width} x {before.height} px become {after.width} x {after.height} px in "
         f"{texts.duration(seconds)}; Lanczos beside it for comparison",
     ).save(sheet, compress_level=4)
     click.echo(f"{results.summary(target, finished, seconds)}, {texts.size(target.stat().st_size)}")
