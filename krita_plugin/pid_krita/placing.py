@@ -67,9 +67,8 @@ def above_sources(document: Any, results: Sequence[Placed], grows: bool) -> Iter
         document.waitForDone()
     for node, one in made:
         source_node = one.source.handle.node
-        source_node.parentNode().addChildNode(node, source_node)
+        source_node.parentNode().addChildNode(node, source_node)  # also refreshes what is seen
         _remember(document, one)
-    document.refreshProjection()
     last = made[0][0]
     # not at once: the layer's shape comes with a queued signal
     QtCore.QTimer.singleShot(0, lambda: document.setActiveNode(last))

@@ -19,6 +19,7 @@ GIMP = {"trixie": "3.0", "sid": "3.2"}.get(SUITE, "3.0")
 PACKAGES = (
     *("xvfb", "openbox", "xdotool", "imagemagick", "fonts-dejavu-core"),
     *("gimp", "krita", "python3-pyqt5"),  # Krita only recommends the last one, and needs it
+    "python3-pyqt6",  # for the docker as Krita 6 has it
 )
 _SCRIPTS = Path(__file__).parent / "chroot"
 

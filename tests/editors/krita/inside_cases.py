@@ -88,6 +88,10 @@ def box(node):
     return [b.x(), b.y(), b.width(), b.height()]
 
 
+def seen(document):
+    return bytes(document.pixelData(0, 0, document.width(), document.height()))
+
+
 def about(node):
     return {
         "name": node.name(), "type": node.type(), "box": box(node), "opacity": node.opacity(),
@@ -132,6 +136,9 @@ def enhanced(document, node=None, action="pid_enhance_again", **options):
     document.waitForDone()
     yield 0.3
     after = {n.uniqueId().toString(): digest(n) for n in every_node(document.rootNode())}
+    shown = seen(document)
+    document.refreshProjection()
+    document.waitForDone()
     new = next(n for n in every_node(document.rootNode()) if n.uniqueId().toString() not in others)
     siblings = new.parentNode().childNodes()
     index = [n.uniqueId() for n in siblings].index(new.uniqueId())
@@ -140,7 +147,7 @@ def enhanced(document, node=None, action="pid_enhance_again", **options):
         "is_above": siblings[index - 1].uniqueId() == source.uniqueId() if index else False,
         "same_bytes": projection(new, source.bounds()) == before,
         "others_same": all(after[key] == value for key, value in others.items()),
-        "undo": undo_text(),
+        "undo": undo_text(), "is_shown": seen(document) == shown,
     }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def test_comes_back_in_place_byte_for_byte(report: dict[str, Any], name: str) ->
     assert found["same_bytes"]
     assert found["is_above"]
     assert found["others_same"]
+    assert found["is_shown"]
     source, new = found["source"], found["new"]
     assert new["name"] == source["name"] + " (PiD enhanced)"
     for key in ("model", "depth", "profile", "blend", "opacity"):
