@@ -91,7 +91,7 @@ class Dialog:
                 window.get_scale_entry(arguments.property_name(row), 1.0)
         window.fill_box("basic-rows", names[False])
         window.fill_box("advanced-rows", names[True])
-        window.get_label("advanced-title", "Advanced", False, False)
+        window.get_label("advanced-title", texts.ADVANCED, False, False)
         window.fill_expander("advanced", "advanced-title", True, "advanced-rows")
         window.fill(["basic-rows", "advanced"])
         content = window.get_content_area()
@@ -109,7 +109,7 @@ class Dialog:
             content.pack_start(widget, False, False, 6)
             widget.show()
         if options := self._settings_of_layer():
-            button = Gtk.Button.new_with_mnemonic("_Use This Layer's Settings")
+            button = Gtk.Button.new_with_mnemonic(f"_{texts.REUSE_LABEL}")
             button.connect(
                 "clicked", lambda *_: arguments.assign(self._config, self._kind, options)
             )

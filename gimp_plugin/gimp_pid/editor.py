@@ -14,6 +14,8 @@ from pid_protocol.pixels import Region
 
 from . import pixels, placing
 
+CONVERTED = "The image was converted from indexed colours to RGB first."
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -94,9 +96,9 @@ class GimpEditor:
             raise InvalidImage(texts.DOCUMENT_GONE)
         for one in results:
             if not one.source.handle.layer.is_valid():
-                raise InvalidImage(f"The layer {one.source.name} was deleted meanwhile.")
+                raise InvalidImage(texts.LAYER_DELETED.format(name=one.source.name))
         if self._image.get_base_type() == Gimp.ImageBaseType.INDEXED:
-            self.notices.append(texts.CONVERTED.format(what="indexed colours"))
+            self.notices.append(CONVERTED)
         placing.above_sources(self._image, results, placement == "grow")
         self.target = self._image
         return ()

@@ -69,7 +69,7 @@ def describe(layer):
         "parent": layer.get_parent().get_name() if layer.get_parent() else None,
         "filters": len(layer.get_filters()),
         "mask": digest(mask) if mask else None,
-        "sha": digest(layer),
+        "sha": None if layer.is_group() else digest(layer),  # its children are listed
     }
 
 
