@@ -27,6 +27,7 @@ from full_size import V15_FLUX, inputs, load_net, random_weights
 from official import official_net
 from safetensors.torch import load_file, save_file
 
+from pid_core.networks.packed import pack_for_cpu
 from pid_core.networks.pid_net import PidNetSizes
 from pid_core.samplers.noise import pixel_stream
 from pid_core.samplers.schedule import student_timesteps
@@ -107,6 +108,7 @@ def _field_maker(
     whose, _, mode = variant.partition("-")
     if whose == "ours":
         net = load_net(PidNetSizes.from_official(V15_FLUX), tensors, getattr(torch, mode))
+        pack_for_cpu(net)
         return lambda: net.velocity_field(net.prepare(caption, latent, sigma, side_px, side_px))
     official = official_net(reference, V15_FLUX, tensors)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -110,10 +110,11 @@ def _attend_by_head(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.
     """
     k = k - k.mean(dim=1, keepdim=True)
     out = torch.empty_like(q)
-    rows = min(max(_LOGITS_IN_CACHE // k.shape[1], 64), 256)
-    for sample, head in itertools.product(range(q.shape[0]), range(q.shape[2])):
-        keys, values = k[sample, :, head].T, v[sample, :, head]
-        for run in token_chunks(q.shape[1], rows):
-            weights = torch.softmax(q[sample, run, head] @ keys, dim=-1)
-            out[sample, run, head] = weights @ values
+    most = min(max(_LOGITS_IN_CACHE // k.shape[1], 64), 256)
+    rows = math.ceil(q.shape[1] / math.ceil(q.shape[1] / most))  # runs of equal length
+    for sample in range(q.shape[0]):
+        heads = zip(*(tensor[sample].unbind(1) for tensor in (q, k, v, out)), strict=True)
+        for queries, keys, values, result in heads:
+            for run in token_chunks(q.shape[1], rows):
+                result[run] = torch.softmax(queries[run] @ keys.T, dim=-1) @ values
     return out

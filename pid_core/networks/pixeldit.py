@@ -32,7 +32,7 @@ from pid_core.networks.pixel_block import PixelBlock
 from pid_core.networks.rope import image_table, text_table
 from pid_core.networks.sizes import PixelDitSizes
 
-_CHUNK_TOKENS = {"cpu": 1024}
+_CHUNK_TOKENS = {"cpu": 256}
 """Tokens that pass through the wide layers at once; few on a CPU, because of its caches."""
 _CHUNK_TOKENS_DEFAULT = 8192
 
