@@ -208,8 +208,10 @@ class SocketTransport:
                     outgoing[0] = memoryview(data)[sent:]
         except (BlockingIOError, InterruptedError):
             return
-        except OSError as error:
-            raise _lost(error) from error
+        except (
+            OSError
+        ):  # what the daemon said last may still be there to be read; then comes its end
+            outgoing.clear()
 
 
 def _lost(error: OSError) -> ConnectionLost:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -144,11 +146,11 @@ def test_the_wrong_password_is_refused(router: Router) -> None:
 
 @pytest.mark.parametrize("is_beating", [True, False])
 def test_heartbeats(is_beating: bool) -> None:
-    options = {"heartbeat_ivl": 40, "heartbeat_timeout": 120} if is_beating else {}
+    options = {"heartbeat_ivl": 40, "heartbeat_timeout": 1_000} if is_beating else {}
     with Router(**options) as router:
         transport = router.connect()
-        for _ in range(8):  # idle for longer than the timeout
-            assert transport.receive(0.05) is None
+        for _ in range(12 if is_beating else 2):  # idle for longer than the timeout
+            assert transport.receive(0.1) is None
         for _ in range(4):  # a PONG must not land inside a frame
             exchange(router, transport, [b"header", os.urandom(4 << 20)])
         transport.close()
@@ -204,6 +206,18 @@ def test_a_router_that_closes_is_noticed() -> None:
     transport.close()
 
 
+def test_last_words_are_read_although_nothing_can_be_written_any_more() -> None:
+    with served(GREETING, b"\x04\x08\x07WELCOME", READY, b"\x00\x06adieu!", deaf=True) as endpoint:
+        transport = SocketTransport.connect(endpoint, b"pid", b"x", 2.0)
+        time.sleep(0.1)
+        transport.send([bytes(1 << 20)])
+        transport.send([bytes(1 << 20)])
+        assert transport.receive(2.0) == (b"adieu!",)
+        with pytest.raises(ConnectionLost):
+            transport.receive(2.0)
+        transport.close()
+
+
 def test_waking_ends_a_wait_early(router: Router) -> None:
     transport = router.connect()
     threading.Timer(0.05, transport.wake).start()
@@ -217,9 +231,18 @@ def test_waking_ends_a_wait_early(router: Router) -> None:
 
 
 @contextlib.contextmanager
-def served(*pieces: bytes, hold: bool = False) -> Iterator[str]:
-    """Somebody who says the pieces, whatever is asked, and hangs up unless told to hold."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def served(*pieces: bytes, hold: bool = False, deaf: bool = False) -> Iterator[str]:
+    """Somebody who says the pieces, whatever is asked, and hangs up unless told to hold.
+
+    A deaf one stops to listen after the first bytes of the handshake.
+    """
+    path = tempfile.mkdtemp()
+    if deaf:  # only a unix socket keeps what was said for one who cannot answer any more
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"{path}/s")
+        listener.listen()
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
     ends = threading.Event()
 
     def talk() -> None:
@@ -229,7 +252,10 @@ def served(*pieces: bytes, hold: bool = False) -> Iterator[str]:
                 for piece in pieces:
                     connection.sendall(piece)
                     time.sleep(0.01)
-                if hold:
+                if deaf:
+                    connection.shutdown(socket.SHUT_RD)
+                    time.sleep(0.3)
+                elif hold:
                     ends.wait(10)
                 else:
                     connection.shutdown(socket.SHUT_WR)
@@ -240,11 +266,12 @@ def served(*pieces: bytes, hold: bool = False) -> Iterator[str]:
     thread = threading.Thread(target=talk)
     thread.start()
     try:
-        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"ipc://{path}/s" if deaf else f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         ends.set()
         thread.join(10)
         listener.close()
+        shutil.rmtree(path)
 
 
 @pytest.mark.parametrize(
