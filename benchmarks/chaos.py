@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that can go wrong, at random, against a live daemon with many clients; then the books are checked.
+"""Everything that can go wrong, at random, against a live daemon with many clients; then the books
+are checked.
 
     python benchmarks/chaos.py --minutes 15 [--clients 8] [--seed 1]
 
-Clients submit, cancel, vanish, stand still, fetch and forget; a fuzzer sends nonsense; workers and the broker are
-killed or stopped. Every job whose acceptance a client heard of has to end delivered or reported: with its own bytes,
-with an error, or, where the client was gone, as an entry that a later client can still ask for.
+Clients submit, cancel, vanish, stand still, fetch and forget; a fuzzer sends nonsense; workers and
+the broker are killed or stopped. Every job whose acceptance a client heard of has to end delivered
+or reported: with its own bytes, with an error, or, where the client was gone, as an entry that a
+later client can still ask for.
 """
 
 from __future__ import annotations
@@ -70,7 +72,9 @@ class Ledger:
 class Client(threading.Thread):
     """A user: one connection after the other, one job after the other."""
 
-    def __init__(self, daemon: RealDaemon, ledger: Ledger, seed: int, stop: threading.Event) -> None:
+    def __init__(
+        self, daemon: RealDaemon, ledger: Ledger, seed: int, stop: threading.Event
+    ) -> None:
         super().__init__(name=f"client-{seed}")
         self._daemon, self._ledger, self._end = daemon, ledger, stop
         self._draw = random.Random(seed)
@@ -83,7 +87,9 @@ class Client(threading.Thread):
                         if self._end.is_set() or not self._one_job(client):
                             break
             except (TimeoutError, OSError, ValueError, KeyError):
-                self._ledger.count("connections lost")  # the broker was killed; what is owed is settled later
+                self._ledger.count(
+                    "connections lost"
+                )  # the broker was killed; what is owed is settled later
                 time.sleep(0.3)
             except Exception as error:
                 self._ledger.problem(f"{self.name}: {type(error).__name__}: {error}")
@@ -106,13 +112,20 @@ class Client(threading.Thread):
         fields = {name: value for name, value in fields.items() if value is not None}
         try:
             job = client.submit(
-                width, height, pixels=pixels, kind=kind, engine=engine, **fields  # type: ignore[arg-type]
+                width,
+                height,
+                pixels=pixels,
+                kind=kind,
+                engine=engine,
+                **fields,  # type: ignore[arg-type]
             )
         except JobFailed as error:
             ledger.count(f"refused: {error.code}")
             return True
         ledger.accepted(job)
-        habit = draw.choices(["wait", "cancel", "vanish", "stand still", "forget"], [10, 2, 2, 1, 1])[0]
+        habit = draw.choices(
+            ["wait", "cancel", "vanish", "stand still", "forget"], [10, 2, 2, 1, 1]
+        )[0]
         ledger.count(f"habit: {habit}")
         if habit == "vanish":
             return False
@@ -143,7 +156,9 @@ class Client(threading.Thread):
 class Nonsense(threading.Thread):
     """A client that never says anything right."""
 
-    def __init__(self, daemon: RealDaemon, ledger: Ledger, seed: int, stop: threading.Event) -> None:
+    def __init__(
+        self, daemon: RealDaemon, ledger: Ledger, seed: int, stop: threading.Event
+    ) -> None:
         super().__init__(name="nonsense")
         self._daemon, self._ledger, self._end = daemon, ledger, stop
         self._fuzzer = Fuzzer(seed)
@@ -163,7 +178,9 @@ class Nonsense(threading.Thread):
                 time.sleep(0.3)
 
 
-def faults(daemon: RealDaemon, ledger: Ledger, draw: random.Random) -> dict[str, Callable[[], None]]:
+def faults(
+    daemon: RealDaemon, ledger: Ledger, draw: random.Random
+) -> dict[str, Callable[[], None]]:
     """What is done to the daemon's processes."""
 
     def workers() -> list[psutil.Process]:
@@ -238,7 +255,8 @@ def settle(daemon: RealDaemon, ledger: Ledger) -> None:
 
 
 def check_the_rest(daemon: RealDaemon, ledger: Ledger) -> None:
-    """Nothing is left over: no job under way, no defect in the log, no growing memory, no lost files."""
+    """Nothing is left over: no job under way, no defect in the log, no growing memory, no lost
+    files."""
     with daemon.client() as client:
         counts = client.status()["jobs"]
         for state in ("receiving", "queued", "running"):
@@ -294,11 +312,13 @@ def main() -> int:
     ends = sum(n for name, n in ledger.counts.items() if name.startswith(("delivered", "reported")))
     for name, count in sorted(ledger.counts.items()):
         print(f"  {count:6d}  {name}")
-    print(f"accepted {ledger.counts['accepted']} = delivered + reported {ends}: "
-          f"{'yes' if ends == ledger.counts['accepted'] else 'NO'}; {len(ledger.problems)} problems, "
-          f"{(time.monotonic() - began_s) / 60:.1f} minutes, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    accepted, minutes = ledger.counts["accepted"], (time.monotonic() - began_s) / 60
+    print(
+        f"accepted {accepted} = delivered + reported {ends}: {'yes' if ends == accepted else 'NO'}"
+    )
+    print(f"{len(ledger.problems)} problems, {minutes:.1f} minutes, load {os.getloadavg()[0]:.1f}")
     print(json.dumps({"seed": arguments.seed, "log": str(daemon.log)}))
-    return 0 if ends == ledger.counts["accepted"] and not ledger.problems else 1
+    return 0 if ends == accepted and not ledger.problems else 1
 
 
 if __name__ == "__main__":

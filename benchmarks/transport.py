@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the way costs: 4096 x 4096 RGBA, 64 MiB, client -> broker -> worker and back, with nothing done to it.
+"""What the way costs: 4096 x 4096 RGBA, 64 MiB, client -> broker -> worker and back, with nothing
+done to it.
 
-Beside it, in the same run: one plain copy of the 128 MiB that travel, into memory already touched, and the same
-picture over HTTP as PNG, as a web API would take it. Best of several. Then what the broker costs at rest.
+Beside it, in the same run: one plain copy of the 128 MiB that travel, into memory already touched,
+and the same picture over HTTP as PNG, as a web API would take it. Best of several. Then what the
+broker costs at rest.
 
     python benchmarks/transport.py [--rounds 7] [--no-http]
 """
@@ -25,10 +27,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from PIL import Image
 from pid_client.job import JobSpec
 from pid_client.session import Session
 from pid_protocol.pixels import PixelFormat
+from PIL import Image
 
 SIDE_PX = 4096
 LIMIT_S, LIMIT_COPIES = 0.6, 8.0
@@ -203,7 +205,8 @@ def main() -> int:
         finally:
             daemon.stop()
     middle = arguments.rounds // 2
-    print(f"  plain copy of {2 * pixels.nbytes >> 20} MiB: {copies_s[0]:.4f} s ({copies_s[middle]:.4f})")
+    size_mib = 2 * pixels.nbytes >> 20
+    print(f"  plain copy of {size_mib} MiB: {copies_s[0]:.4f} s ({copies_s[middle]:.4f})")
     print(f"  through the daemon: {trips_s[0]:.3f} s ({trips_s[middle]:.3f})")
     if not arguments.no_http:
         ours, theirs = multiprocessing.Pipe()
@@ -217,7 +220,9 @@ def main() -> int:
         verdict("round trip / plain copy", trips_s[0] / copies_s[0], LIMIT_COPIES, "x"),
         verdict("broker ready", min(starts_s), LIMIT_READY_S, "s"),
         verdict("broker idle", idle_bytes / 1e6, LIMIT_IDLE_BYTES / 1e6, "MB"),
-        verdict("torch or numpy in the broker", "torch" in libraries or "numpy" in libraries, 0, ""),
+        verdict(
+            "torch or numpy in the broker", "torch" in libraries or "numpy" in libraries, 0, ""
+        ),
     ]
     return 0 if all(kept) else 1
 

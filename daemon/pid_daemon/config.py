@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of the daemon: one frozen dataclass, filled by flag > environment > file > default.
 
-The environment's names are `PID_` and the field's name in capitals; the file is TOML with the fields' own names.
+The environment's names are `PID_` and the field's name in capitals; the file is TOML with the
+fields' own names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+import tomllib
 from pid_protocol.errors import InvalidRequest
 
 APP = "pid-layers"
@@ -22,6 +23,9 @@ APP = "pid-layers"
 
 CONFIG_FILE_VARIABLE = "PID_CONFIG_FILE"
 """Names the settings file where it is not at its usual place."""
+
+TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+"""How a switch may be written in the environment."""
 
 
 def _state(name: str) -> Path:
@@ -50,6 +54,14 @@ class Config:
     """The engine that `auto` stands for."""
     model_folders: tuple[str, ...] = ()
     """Further folders to look for weights in."""
+    default_weights: str = ""
+    """Path or identifier of the PiD weights to use; empty = the best that are found."""
+    default_vae: str = ""
+    """Path or identifier of the VAE to use with them; empty = the one that fits."""
+    default_text_encoder: str = ""
+    """Path or identifier of the caption encoder; empty = the one that is found."""
+    pid_licence_accepted: bool = False
+    """Whether the licence of NVIDIA's PiD weights (non-commercial use) was acknowledged."""
     spool_quota_mib: int = 20_480
     """MiB of disk for pictures under way and results."""
     result_expiry_s: float = 86_400.0
@@ -85,6 +97,16 @@ def config_path(environment: Mapping[str, str] | None = None) -> Path:
     if named:
         return Path(named)
     return platformdirs.user_config_path(APP, appauthor=False) / "config.toml"
+
+
+def cache_folder() -> Path:
+    """Where derived files go: safetensors twins, caption embeddings, what headers said."""
+    return platformdirs.user_cache_path(APP, appauthor=False)
+
+
+def own_models_folder() -> Path:
+    """The folder for weights that is always looked into."""
+    return platformdirs.user_data_path(APP, appauthor=False) / "models"
 
 
 def load_config(
@@ -130,14 +152,17 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _from_text(name: str, text: str, where: str) -> Any:
     """Convert a setting's text into the type of its field."""
-    default = getattr(Config(), name)
+    default: Any = getattr(Config(), name)
+    kind: type[Any] = type(default)
     try:
         if isinstance(default, tuple):
             return tuple(part.strip() for part in text.split(",") if part.strip())
         if isinstance(default, Path) or default is None:
             return Path(text).expanduser() if text else None
-        return type(default)(text)
-    except ValueError as error:
+        if isinstance(default, bool):
+            return TRUTHS[text.strip().lower()]
+        return kind(text)
+    except (ValueError, KeyError) as error:
         raise InvalidRequest(
-            f"{where} sets {name} to {text!r}; it has to be of the type {type(default).__name__}."
+            f"{where} sets {name} to {text!r}; it has to be of the type {kind.__name__}."
         ) from error

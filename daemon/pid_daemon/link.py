@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the broker and a worker say to each other over the worker's standard input and output.
 
-A frame is a 4-byte little-endian length and one msgpack header, shaped and checked like the messages of
-`pid_protocol`. Pixels never travel here: both sides see the job's folder in the spool.
+A frame is a 4-byte little-endian length and one msgpack header, shaped and checked like the
+messages of `pid_protocol`. Pixels never travel here: both sides see the job's folder in the spool.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ class Run(Message):
     """Whether the mask follows the pixels."""
     keep_alive_s: float = 300.0
     """Seconds the models stay after this job."""
+    readiness: dict[str, bool] = field(default_factory=dict[str, bool])
+    """What the broker knows of PiD's weights: `pid_installed`, `pid_acknowledged`."""
+    files: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Where PiD's files are looked for: weights, vae, text_encoder, model_folders, cache_folder."""
+    costs: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Coefficients that differ from the defaults."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ class Holding(Message):
     type: ClassVar[str] = "holding"
     device: str
     """As torch names it."""
-    engines: list[dict[str, Any]] = field(default_factory=list)
+    engines: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """For each: engine, weights, resident_bytes."""
     resident_bytes: int = 0
     """Memory of the loaded weights."""
@@ -136,6 +142,8 @@ class Holding(Message):
     """Memory that the device still has."""
     total_bytes: int = 0
     """Memory of the device."""
+    dtype: str = ""
+    """Arithmetic that is fastest there."""
 
 
 ORDERS: tuple[type[Message], ...] = (Run, Stop, Quit)

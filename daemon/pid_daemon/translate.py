@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where an error of `pid_core` becomes one with a wire code. Torch-free; broker and worker use it."""
+"""The one place where an error of `pid_core` becomes one with a wire code. Torch-free; broker and
+worker use it."""
 
 from __future__ import annotations
 
-from pid_core import errors as core
 from pid_protocol import errors as wire
+
+from pid_core import errors as core
 
 BY_CORE_CLASS: dict[type[core.CoreError], type[wire.PidError]] = {
     core.InvalidImage: wire.InvalidImage,
@@ -18,8 +20,15 @@ BY_CORE_CLASS: dict[type[core.CoreError], type[wire.PidError]] = {
 }
 
 
+ACKNOWLEDGE = (
+    "`pid config set pid_licence_accepted true` acknowledges it; or choose the engine compact."
+)
+
+
 def from_core(error: core.CoreError) -> wire.PidError:
     """The wire error for a core error; the nearest base class decides."""
+    if isinstance(error, core.LicenceNotAccepted):
+        return wire.LicenceNotAccepted(str(error), ACKNOWLEDGE)
     for cls in type(error).__mro__:
         if cls in BY_CORE_CLASS:
             return BY_CORE_CLASS[cls](str(error), error.hint)

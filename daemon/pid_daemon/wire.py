@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Headers as msgpack, with the limits of docs/protocol.md checked before anything is built from them."""
+"""Headers as msgpack, with the limits of docs/protocol.md checked before anything is built from
+them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
@@ -13,9 +15,14 @@ Buffer = bytes | bytearray | memoryview
 """Bytes, wherever they lie."""
 
 
+# msgpack has no types of its own.
+_packb = cast("Callable[..., bytes]", msgpack.packb)  # pyright: ignore[reportUnknownMemberType]
+_unpackb = cast("Callable[..., Any]", msgpack.unpackb)  # pyright: ignore[reportUnknownMemberType]
+
+
 def pack_header(header: dict[str, Any]) -> bytes:
     """Encode one header map."""
-    return cast(bytes, msgpack.packb(header, use_bin_type=True))  # pyright: ignore[reportUnknownMemberType]
+    return _packb(header, use_bin_type=True)
 
 
 def unpack_header(data: Buffer) -> dict[str, Any]:
@@ -30,29 +37,35 @@ def unpack_header(data: Buffer) -> dict[str, Any]:
             f"A header has {view.nbytes} bytes; at most {MAX_HEADER_BYTES} are taken."
         )
     try:
-        value: Any = msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType]
+        value: Any = _unpackb(
             view, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, ext_hook=_no_extension
         )
     except (ValueError, RecursionError, OverflowError) as error:  # msgpack's errors are ValueErrors
-        raise RemoteProtocolError(f"A header is not valid msgpack: {type(error).__name__}.") from None
+        raise RemoteProtocolError(
+            f"A header is not valid msgpack: {type(error).__name__}."
+        ) from None
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"A header is a map, not {type(value).__name__}.")
-    _check_depth(cast(dict[str, Any], value))
-    return cast(dict[str, Any], value)
+    header = cast(dict[str, Any], value)
+    _check_depth(header)
+    return header
 
 
 def _no_extension(code: int, data: bytes) -> Any:
     raise ValueError(f"extension type {code}")
 
 
-def _check_depth(value: Any) -> None:
-    level: list[Any] = [value]
+def _check_depth(header: dict[str, Any]) -> None:
+    level: list[Any] = [header]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for container in level:
-            children = container.values() if isinstance(container, dict) else container  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-            below += [child for child in children if isinstance(child, (dict, list))]  # pyright: ignore[reportUnknownVariableType]
+            below += [child for child in _children(container) if isinstance(child, (dict, list))]
         if not below:
             return
         level = below
     raise RemoteProtocolError(f"A header is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _children(container: dict[Any, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container

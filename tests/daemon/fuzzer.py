@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that are almost right: seeded mutations of every request, on the level of values, bytes and frames."""
+"""Messages that are almost right: seeded mutations of every request, on the level of values, bytes
+and frames."""
 
 from __future__ import annotations
 
@@ -121,5 +122,7 @@ def greeting_garbage(draw: random.Random) -> bytes:
     if kind == 2:
         greeting[draw.randrange(len(greeting))] ^= 1 << draw.randrange(8)
         return bytes(greeting) + draw.randbytes(60)
-    hello = b"\x04" + bytes([draw.randrange(256)]) + b"\x05HELLO" + draw.randbytes(draw.randrange(80))
+    hello = (
+        b"\x04" + bytes([draw.randrange(256)]) + b"\x05HELLO" + draw.randbytes(draw.randrange(80))
+    )
     return bytes(greeting) + hello

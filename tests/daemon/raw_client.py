@@ -121,12 +121,11 @@ class RawClient:
     def wait(
         self, job: str, *types: str, timeout_s: float = 30.0
     ) -> tuple[dict[str, Any], list[bytes]]:
-        """The next event of a job that has one of the types; its error is raised unless asked for."""
+        """The next event of a job that has one of the types; its error is raised unless asked
+        for."""
         deadline_s = time.monotonic() + timeout_s
         while True:
-            kept = next(
-                (event for event in self.events if event[0].get("job") == job), None
-            )
+            kept = next((event for event in self.events if event[0].get("job") == job), None)
             if kept:
                 self.events.remove(kept)
                 header, blobs = kept

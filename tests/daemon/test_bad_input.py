@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever is malformed gets a clear error and costs nobody else anything. Real daemon, bare sockets."""
+"""Whatever is malformed gets a clear error and costs nobody else anything. Real daemon, bare
+sockets."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Any
 import msgpack
 import pytest
 from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES, MAX_DEPTH, MAX_HEADER_BYTES
+
 from tests.daemon.raw_client import JobFailed, RawClient, new_job
 from tests.daemon.real_daemon import RealDaemon
 
@@ -232,7 +234,8 @@ def test_bands_without_credit_are_refused(client: RawClient) -> None:
     client.ask(header)
     for index in range(3 * BAND_CREDITS):
         client.send({"type": "band", "job": header["job"], "offset": index}, b"x")
-    # Credit is given back as fast as bands are written, so a burst may pass; the count is held either way.
+    # Credit is given back as fast as bands are written, so a burst may pass; the count is held
+    # either way.
     client.ask({"type": "cancel", "job": header["job"]})
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever dies, every accepted job ends delivered or reported, and nobody else is disturbed. Real processes."""
+"""Whatever dies, every accepted job ends delivered or reported, and nobody else is disturbed. Real
+processes."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 from pid_protocol.limits import BAND_CREDITS
+
 from tests.daemon.raw_client import JobFailed, RawClient, new_job
 from tests.daemon.real_daemon import RealDaemon
 
@@ -167,7 +169,12 @@ def test_cancel_of_a_waiting_and_of_an_arriving_job(shared_daemon: RealDaemon) -
         waiting = client.submit(16, 16)
         arriving = new_job()
         client.ask(
-            {"type": "submit", "job": arriving, "kind": "enhance", "image": {"width": 9, "height": 9}}
+            {
+                "type": "submit",
+                "job": arriving,
+                "kind": "enhance",
+                "image": {"width": 9, "height": 9},
+            }
         )
         for job in (waiting, arriving, blocker):
             client.ask({"type": "cancel", "job": job})
@@ -179,7 +186,8 @@ def test_cancel_of_a_waiting_and_of_an_arriving_job(shared_daemon: RealDaemon) -
 def test_a_client_that_stands_still_delays_nobody_and_is_not_gone(
     shared_daemon: RealDaemon,
 ) -> None:
-    """It takes nothing for a while, as under SIGSTOP or in a debugger; its result is still there afterwards."""
+    """It takes nothing for a while, as under SIGSTOP or in a debugger; its result is still there
+    afterwards."""
     width, height = 2048, 1024
     pixels = os.urandom(width * height * 3)
     with shared_daemon.client() as still, shared_daemon.client() as other:

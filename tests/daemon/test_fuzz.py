@@ -13,6 +13,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 import zmq
+
 from tests.daemon.fuzzer import Fuzzer, greeting_garbage
 from tests.daemon.raw_client import RawClient
 from tests.daemon.real_daemon import RealDaemon

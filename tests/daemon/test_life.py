@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+
 from tests.daemon.raw_client import JobFailed
 from tests.daemon.real_daemon import RealDaemon
 
@@ -94,7 +95,8 @@ def test_shutdown_asks_before_it_cancels(make_daemon: MakeDaemon) -> None:
 
 
 def test_the_broker_is_ready_soon_and_small_and_without_torch(make_daemon: MakeDaemon) -> None:
-    """Seconds of its own work, which a busy machine does not change; benchmarks/transport.py has the clock's."""
+    """Seconds of its own work, which a busy machine does not change; benchmarks/transport.py has
+    the clock's."""
     daemon = make_daemon()
     assert daemon.process
     process = psutil.Process(daemon.process.pid)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The secret of one run of the daemon, and the connection file that hands it to this user's clients."""
+"""The secret of one run of the daemon, and the connection file that hands it to this user's
+clients."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything of a `submit` that can be judged before a byte of disk or memory is given to it. Pure checks."""
+"""Everything of a `submit` that can be judged before a byte of disk or memory is given to it. Pure
+checks."""
 
 from __future__ import annotations
 
@@ -75,7 +76,8 @@ def _check_keep_alive(keep_alive_s: float | None) -> None:
         return
     if not (math.isfinite(keep_alive_s) and 0 <= keep_alive_s <= MAX_KEEP_ALIVE_S):
         raise InvalidRequest(
-            f"keep_alive_s is {keep_alive_s}; it has to be -1 or lie between 0 and {MAX_KEEP_ALIVE_S:g}."
+            f"keep_alive_s is {keep_alive_s}; "
+            f"it has to be -1 or lie between 0 and {MAX_KEEP_ALIVE_S:g}."
         )
 
 
@@ -86,7 +88,8 @@ def _check_profile(image: PixelFormat, profile: bytes) -> None:
         return
     if not MIN_ICC_BYTES <= len(profile) <= MAX_ICC_BYTES:
         raise InvalidImage(
-            f"The ICC profile has {len(profile)} bytes; {MIN_ICC_BYTES} to {MAX_ICC_BYTES} are taken."
+            f"The ICC profile has {len(profile)} bytes; "
+            f"{MIN_ICC_BYTES} to {MAX_ICC_BYTES} are taken."
         )
     if profile[36:40] != b"acsp":
         raise InvalidImage("The ICC profile has no profile's signature.")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The books: every accepted job ends delivered or reported. All changes of a job's state happen here.
+"""The books: every accepted job ends delivered or reported. All changes of a job's state happen
+here.
 
     receiving ─► queued ─► running ─► done ───► forgotten or expired
         └──────────┴──────────┴────► failed ─┘
@@ -74,7 +75,8 @@ class Books:
         return sum(job.owner == owner and job.state in UNFINISHED for job in self._jobs.values())
 
     def recover(self) -> None:
-        """Read the spool after a restart: resume what was detached, report the rest, keep what had ended."""
+        """Read the spool after a restart: resume what was detached, report the rest, keep what had
+        ended."""
         for job in self._spool.recover():
             self._jobs[job.id] = job
             if job.state in ENDED:
@@ -144,7 +146,8 @@ class Books:
         log.info("job %s done", job.id)
 
     def fail(self, job: Job, error: PidError) -> None:
-        """A job ends without a result: tell its followers, keep the report for those who ask later."""
+        """A job ends without a result: tell its followers, keep the report for those who ask
+        later."""
         if job.state in ENDED:
             return
         was_accepted = job.state is not State.RECEIVING
@@ -181,7 +184,9 @@ class Books:
                 log.info("job %s expired", job.id)
                 self._remove(job)
         reports = [job for job in ended if job.state is State.FAILED and job.id in self._jobs]
-        for job in sorted(reports, key=lambda job: not job.reported)[: max(0, len(ended) - MAX_ENDED)]:
+        for job in sorted(reports, key=lambda job: not job.reported)[
+            : max(0, len(ended) - MAX_ENDED)
+        ]:
             self._remove(job)
 
     def keep_alive_s(self, job: Job, default_s: float) -> float:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels on their way out: bands straight from the mapped result file, within the credit that the client gave."""
+"""Pixels on their way out: bands straight from the mapped result file, within the credit that the
+client gave."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages from clients: decoded, carried out, answered. Nothing here waits, and no error leaves its own client."""
+"""Messages from clients: decoded, carried out, answered. Nothing here waits, and no error leaves
+its own client."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import zmq
 from pid_client.options import validated
-from pid_core.plan import DeviceFacts
 from pid_protocol import PROGRAM_VERSION, PROTOCOL_VERSION
 from pid_protocol.errors import (
     InternalError,
@@ -35,7 +35,6 @@ from pid_protocol.messages import (
     Hello,
     Jobs,
     Message,
-    Models,
     Ok,
     Queued,
     Shutdown,
@@ -46,6 +45,7 @@ from pid_protocol.messages import (
     from_header,
 )
 
+from pid_core.plan import DeviceFacts
 from pid_daemon.broker import plans
 from pid_daemon.broker.admission import check_image
 from pid_daemon.broker.books import Books
@@ -66,24 +66,31 @@ class Actions(Protocol):
 
     def cancel(self, job: Job) -> None:
         """Stop a job, wherever it is."""
+        ...
 
     def pump(self, session: Session) -> None:
         """Send what a connection has leave to get."""
+        ...
 
     def unload(self) -> None:
         """End the workers as soon as they are idle."""
+        ...
 
     def shut_down(self) -> None:
         """End the daemon."""
+        ...
 
     def status(self) -> Status:
         """What the daemon is doing."""
+        ...
 
-    def models(self) -> list[dict[str, Any]]:
-        """Every weights file that was found."""
+    def send_models(self, session: Session, to: int | None) -> None:
+        """Answer with every weights file, in a while."""
+        ...
 
     def facts(self) -> DeviceFacts:
         """What is known of the device now."""
+        ...
 
 
 class Dispatcher:
@@ -151,6 +158,8 @@ class Dispatcher:
                 self._submission.submit(session, message, blobs, to)
             case Fetch():
                 self._fetch(session, message, to)
+            case GetModels():
+                self._actions.send_models(session, to)
             case _:
                 self._sessions.answer(session, self._answer(message), to)
 
@@ -167,8 +176,6 @@ class Dispatcher:
                 asked = replace(message, options=validated(message.kind, message.options))
                 facts = self._actions.facts()
                 return plans.answer(plans.plan_of(asked, facts), facts)
-            case GetModels():
-                return Models(self._actions.models())
             case Cancel():
                 self._actions.cancel(self._books.find(message.job))
             case Forget():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pixels on their way in: bands are written to the spool as they come, within the credit that was given."""
+"""Pixels on their way in: bands are written to the spool as they come, within the credit that was
+given."""
 
 from __future__ import annotations
 
 import os
-
 from dataclasses import dataclass
 
 from pid_protocol.errors import RemoteProtocolError
@@ -40,7 +40,8 @@ class Intake:
         Raises:
             SpoolFull: there is none.
         """
-        # No descriptor stays open: a client may have more jobs on their way than we may have descriptors.
+        # No descriptor stays open: a client may have more jobs on their way than we may have
+        # descriptors.
         os.close(self._spool.open_input(job.id, job.reserved_bytes, profile))
         self._arrivals[job.id] = _Arrival(job.input_bytes)
 
@@ -62,7 +63,8 @@ class Intake:
         left_bytes = arrival.expected_bytes - arrival.received_bytes
         if not 0 < view.nbytes <= min(left_bytes, MAX_BAND_BYTES):
             raise RemoteProtocolError(
-                f"A band has {view.nbytes} bytes; {left_bytes} are missing and a band has at most {MAX_BAND_BYTES}."
+                f"A band has {view.nbytes} bytes; {left_bytes} are missing "
+                f"and a band has at most {MAX_BAND_BYTES}."
             )
         if arrival.credit < 1:
             raise RemoteProtocolError(f"More than {BAND_CREDITS} bands came without credit.")

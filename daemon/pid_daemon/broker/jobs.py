@@ -35,7 +35,8 @@ class Job:
     client: str
     """Name from `hello`, for people."""
     owner: bytes
-    """Routing id of the connection that submitted it, which the queue is fair between; empty after a restart."""
+    """Routing id of the connection that submitted it, which the queue is fair between; empty after
+    a restart."""
     submitted_s: float
     """Unix time."""
     input_bytes: int

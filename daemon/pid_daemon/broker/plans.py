@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import psutil
-from pid_core.errors import CoreError
-from pid_core.plan import DeviceFacts, UpscalePlan, UpscaleRequest, plan_upscale
-from pid_core.plan.tiles import Rect
 from pid_protocol.messages import GetPlan, Plan, Submit
 
+from pid_core.errors import CoreError
+from pid_core.plan import Costs, DeviceFacts, UpscalePlan, UpscaleRequest, plan_upscale
+from pid_core.plan.tiles import Rect
+from pid_daemon.broker.shelf import Shelf
 from pid_daemon.link import Holding
 from pid_daemon.translate import from_core
 
@@ -31,15 +30,27 @@ def plan_of(asked: Submit | GetPlan, facts: DeviceFacts, *, has_mask: bool = Fal
         raise from_core(error) from error
 
 
-def facts_of(holdings: list[Holding], budget_mib: int, devices: tuple[str, ...]) -> DeviceFacts:
-    """What is known of the first device: from its worker once there was one, else from the system."""
-    facts = DeviceFacts(device=_kind(devices[0]), budget_bytes=budget_mib << 20)
-    if holdings:
-        device, free_bytes = holdings[0].device, holdings[0].free_bytes
-        facts = replace(facts, device=_kind(device), free_bytes=free_bytes)
-    if facts.device == "cpu":
-        facts = replace(facts, free_bytes=psutil.virtual_memory().available)
-    return facts
+def facts_of(
+    holdings: list[Holding], shelf: Shelf, costs: Costs, devices: tuple[str, ...]
+) -> DeviceFacts:
+    """What is known of the first device: from its worker once there was one, else from the
+    system."""
+    device = _kind(holdings[0].device if holdings else devices[0])
+    is_cpu = device == "cpu"
+    return DeviceFacts(
+        device=device,
+        dtype=(holdings[0].dtype if holdings else "") or ("float32" if is_cpu else "bfloat16"),
+        free_bytes=(
+            psutil.virtual_memory().available
+            if is_cpu
+            else holdings[0].free_bytes + holdings[0].resident_bytes
+            if holdings
+            else 0
+        ),
+        budget_bytes=shelf.config.memory_budget_mib << 20,
+        readiness=shelf.readiness(has_gpu=not is_cpu),
+        costs=costs,
+    )
 
 
 def answer(plan: UpscalePlan, facts: DeviceFacts) -> Plan:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workers: who gets the next job, how long anything may take, when one is restarted or leaves.
 
-One slot per device. The pool knows no clients and no disk: jobs come from `take`, what becomes of them goes to
-`report`, and `tick` compares the clock with the limits.
+One slot per device. The pool knows no clients and no disk: jobs come from `take`, what becomes of
+them goes to `report`, and `tick` compares the clock with the limits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pid_protocol.errors import Cancelled, InternalError, TimedOut, WorkerDied
@@ -29,7 +30,8 @@ MAX_VAIN_STARTS = 3
 LEAVE_S = 3.0
 """Seconds that a worker has to end after it was asked to."""
 START_KEEP_S = 10.0
-"""Seconds that a worker waits at least for its first job, whose pixels may still be on their way."""
+"""Seconds that a worker waits at least for its first job, whose pixels may still be on their
+way."""
 TIMES_EXPECTED = 10.0
 """A stage may take that many times what the whole job should."""
 FOREVER = float("inf")
@@ -106,7 +108,8 @@ class Pool:
             next((slot for slot in self._slots if self._start(slot)), None)
 
     def wake(self) -> None:
-        """Something is to do, or somebody is free: give out jobs, and start workers for what is left."""
+        """Something is to do, or somebody is free: give out jobs, and start workers for what is
+        left."""
         if self._is_closing:
             return
         for slot in self._slots:
@@ -118,7 +121,8 @@ class Pool:
                 starting += self._start(slot)
 
     def cancel(self, job: str) -> bool:
-        """Stop a running job: the worker first gets the chance to stop by itself. False = nobody runs it."""
+        """Stop a running job: the worker first gets the chance to stop by itself. False = nobody
+        runs it."""
         for slot in self._slots:
             if slot.work and slot.work.order.job == job and slot.process:
                 if not slot.work.is_stopping:
@@ -171,9 +175,9 @@ class Pool:
             await asyncio.wait(waits, timeout=LEAVE_S)
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no worker has a job."""
-        return not any(slot.work for slot in self._slots)
+    def is_empty(self) -> bool:
+        """Whether no worker process is there."""
+        return not any(slot.process for slot in self._slots)
 
     @property
     def holdings(self) -> list[link.Holding]:
@@ -185,7 +189,7 @@ class Pool:
         now_s = self._loop.time()
         rows: list[dict[str, Any]] = []
         for slot in self._slots:
-            holding = slot.holding if slot.process else None
+            holding = slot.holding
             engines = holding.engines if holding else []
             waits = slot.life is Life.IDLE and slot.deadline_s != FOREVER
             rows.append(
@@ -210,16 +214,10 @@ class Pool:
         slot.life = Life.STARTING
         slot.deadline_s = now_s + self._config.start_limit_s
         arguments = ["--memory-budget-mib", str(self._config.memory_budget_mib)]
-        for folder in self._config.model_folders:
-            arguments += ["--model-folder", folder]
-        process = WorkerProcess(
-            slot.device,
-            arguments,
-            lambda message: self._hear(slot, process, message),
-            lambda reason: self._bury(slot, process, reason),
+        slot.process = WorkerProcess(
+            slot.device, arguments, partial(self._hear, slot), partial(self._bury, slot)
         )
-        slot.process = process
-        process.start()
+        slot.process.start()
         return True
 
     def _give(self, slot: Slot) -> None:
@@ -245,7 +243,9 @@ class Pool:
         match message:
             case link.Ready():
                 slot.life = Life.IDLE
-                self._rest(slot, max(slot.keep_alive_s, START_KEEP_S) if slot.keep_alive_s >= 0 else -1)
+                self._rest(
+                    slot, max(slot.keep_alive_s, START_KEEP_S) if slot.keep_alive_s >= 0 else -1
+                )
                 self.wake()
             case link.Holding():
                 slot.holding = message
@@ -285,6 +285,8 @@ class Pool:
             return
         work, life = slot.work, slot.life
         slot.process, slot.work, slot.life, slot.deadline_s = None, None, Life.OFF, FOREVER
+        if slot.holding:  # what is known of the device stays
+            slot.holding = replace(slot.holding, engines=[], resident_bytes=0)
         if life is Life.LEAVING:
             log.info("worker %s left", slot.device)
         else:
@@ -302,8 +304,14 @@ class Pool:
         slot.wants_restart = slot.vain_starts <= MAX_VAIN_STARTS
         if work is not None:
             self._report(_failed(work, self._cause(work, reason, now_s)))
-        elif life is Life.STARTING and slot.vain_starts >= MAX_VAIN_STARTS and (taken := self._take()):
-            error = WorkerDied(f"The worker cannot be started: {reason}.", "`pid log` has the details.")
+        elif (
+            life is Life.STARTING
+            and slot.vain_starts >= MAX_VAIN_STARTS
+            and (taken := self._take())
+        ):
+            error = WorkerDied(
+                f"The worker cannot be started: {reason}.", "`pid log` has the details."
+            )
             self._report(_failed(Assignment(*taken), error))
 
     def _cause(
@@ -331,4 +339,4 @@ def _failed(
 
 
 def _with_keep_alive(order: link.Run, keep_alive_s: float) -> link.Run:
-    return link.Run(**{**vars(order), "keep_alive_s": keep_alive_s})
+    return replace(order, keep_alive_s=keep_alive_s)

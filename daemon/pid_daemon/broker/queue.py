@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is next: interactive before batch, and within each the clients in turn. Pure policy, no clock, no sockets."""
+"""Who is next: interactive before batch, and within each the clients in turn. Pure policy, no
+clock, no sockets."""
 
 from __future__ import annotations
 

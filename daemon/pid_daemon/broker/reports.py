@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from pid_protocol.errors import InternalError, from_wire
 from pid_protocol.messages import Message, Preview, Progress
@@ -25,15 +27,23 @@ class Reports:
     """Hands on what the pool hears."""
 
     def __init__(
-        self, sessions: Sessions, books: Books, deliveries: Deliveries, spool: Spool
+        self,
+        sessions: Sessions,
+        books: Books,
+        deliveries: Deliveries,
+        spool: Spool,
+        learn: Callable[[dict[str, Any]], None],
     ) -> None:
+        """Wire it up; `learn` gets the record of every finished job."""
         self._sessions = sessions
         self._books = books
         self._deliveries = deliveries
         self._spool = spool
+        self._learn = learn
         self._is_closed = False
         self._work_began_s: dict[str, float] = {}
-        """Loop time at which a job's models were loaded; the estimate of its end counts from there."""
+        """Loop time at which a job's models were loaded; the estimate of its end counts from
+        there."""
 
     def close(self) -> None:
         """The daemon ends: what its dying workers say changes nothing any more."""
@@ -91,6 +101,7 @@ class Reports:
             self._books.fail(job, error)
             return
         self._books.finish(job, done.image, done.record)
+        self._learn(done.record)
         for route in tuple(job.followers):
             session = self._sessions.get(route)
             if session:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places that only one daemon may hold: the lock, the runtime folder with the unix socket, the connection file."""
+"""Places that only one daemon may hold: the lock, the runtime folder with the unix socket, the
+connection file."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ class Lock:
             AlreadyRunning: another process has it.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        self._descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600
+        )
         try:
             _lock(self._descriptor)
         except OSError:
@@ -56,7 +59,8 @@ class Lock:
         os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
-        """Give the lock back. The file stays: removing it would let two processes lock two files."""
+        """Give the lock back. The file stays: removing it would let two processes lock two
+        files."""
         os.close(self._descriptor)
 
 
@@ -83,7 +87,8 @@ def private_runtime_folder(setting: Path | None) -> Path:
 
 
 def unix_endpoint(folder: Path) -> str | None:
-    """The endpoint of the unix socket; None where the system has none or its path would be too long."""
+    """The endpoint of the unix socket; None where the system has none or its path would be too
+    long."""
     path = folder / SOCKET_NAME
     if sys.platform == "win32":
         return None
@@ -103,7 +108,8 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:
-        # Byte 1024 and not 0: Windows refuses others to read what is locked, and they read the process id.
+        # Byte 1024 and not 0: Windows refuses others to read what is locked, and they read the
+        # process id.
         os.lseek(descriptor, 1024, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)

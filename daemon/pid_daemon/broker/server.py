@@ -10,18 +10,21 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from pid_core.plan import DeviceFacts
+import zmq
 from pid_protocol import PROGRAM_VERSION
 from pid_protocol.discovery import default_path
-from pid_protocol.errors import Cancelled, ConnectionLost, PidError
-from pid_protocol.messages import Credit, Error, Message, Queued, Status
+from pid_protocol.errors import Cancelled, ConnectionLost, InternalError, PidError
+from pid_protocol.messages import Credit, Error, Message, Models, Queued, Status
 
+from pid_core.plan import DeviceFacts
 from pid_daemon import link
 from pid_daemon.broker import plans
 from pid_daemon.broker.access import Access
 from pid_daemon.broker.books import Books
+from pid_daemon.broker.costs import CostBook
 from pid_daemon.broker.delivery import Deliveries
 from pid_daemon.broker.dispatch import Dispatcher
 from pid_daemon.broker.intake import Intake
@@ -30,6 +33,7 @@ from pid_daemon.broker.pool import Pool
 from pid_daemon.broker.reports import Reports
 from pid_daemon.broker.runtime import AlreadyRunning, Lock, private_runtime_folder, unix_endpoint
 from pid_daemon.broker.sessions import Session, Sessions
+from pid_daemon.broker.shelf import Shelf
 from pid_daemon.broker.sockets import Sockets
 from pid_daemon.broker.spool import Spool
 from pid_daemon.broker.submission import Submission
@@ -42,9 +46,12 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 """How often limits are compared with the clock."""
 PROBE_S = 0.5
-"""Connections with unfinished jobs hear something at least that often: it is how a closed one shows."""
+"""Connections with unfinished jobs hear something at least that often: it is how a closed one
+shows."""
 HOUSEKEEPING_S = 5.0
 """How often places on disk and expiries are looked at."""
+FIRST_LOOK_S = 5.0
+"""Most that jobs wait for the first look into the model folders."""
 TCP_ENDPOINT = "tcp://127.0.0.1:0"
 
 
@@ -80,7 +87,9 @@ async def _run(config: Config) -> None:
     broker = Broker(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends asyncio.run
+        with contextlib.suppress(
+            NotImplementedError
+        ):  # Windows: KeyboardInterrupt ends asyncio.run
             loop.add_signal_handler(number, broker.stop)
     await broker.run()
 
@@ -96,24 +105,35 @@ class Broker:
         self._access = Access(config.connection_file)
         self._runtime_folder = private_runtime_folder(config.runtime_folder)
         self._endpoints: list[str] = []
+        self._has_looked = False
+        """Whether it is known which weights there are."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._devices = worker_devices(config.device)
         self._last_busy_s = self._loop.time()
 
-        self._sockets = Sockets(self._access.password, lambda *args: self._dispatcher.receive(*args))
+        self._sockets = Sockets(self._access.password, self._receive)
         self._sessions = Sessions(self._sockets, self.pump, self._gone)
         self._spool = Spool(config.spool_folder, config.spool_quota_mib << 20)
         self._books = Books(self._spool, self._announce, config.result_expiry_s)
+        self._shelf = Shelf(config)
+        self._costs = CostBook(config.spool_folder / "costs.json")
         self._intake = Intake(self._spool)
         self._deliveries = Deliveries(self._spool)
-        self._reports = Reports(self._sessions, self._books, self._deliveries, self._spool)
-        self._pool = Pool(
-            config, self._devices, lambda: len(self._books.queue), self._take, self._reports.receive
+        self._reports = Reports(
+            self._sessions, self._books, self._deliveries, self._spool, self._costs.learn
         )
+        self._pool = Pool(config, self._devices, self._waiting, self._take, self._reports.receive)
         self._submission = Submission(
-            self._sessions, self._books, self._intake, self.facts, self._pool.warm, self._pool.wake
-        )
+            self._sessions, self._books, self._intake, self.facts, self._shelf.find,
+            self._pool.warm, self._pool.wake,
+        )  # fmt: skip
         self._dispatcher = Dispatcher(
-            self._sessions, self._books, self._deliveries, self._submission, self, self._access.prove
+            self._sessions,
+            self._books,
+            self._deliveries,
+            self._submission,
+            self,
+            self._access.prove,
         )
 
     def stop(self) -> None:
@@ -127,7 +147,7 @@ class Broker:
         self._sockets.start()
         self._access.publish(self._endpoints)
         log.info("ready: %s, process %d", ", ".join(self._endpoints), os.getpid())
-        self._pool.wake()
+        self._keep(self._first_look())
         clock = self._loop.create_task(self._keep_time())
         try:
             await self._stopped.wait()
@@ -166,7 +186,7 @@ class Broker:
             "config": str(self._config.config_file or ""),
             "log": str(self._config.log_folder / LOG_NAME),
             "spool": str(self._spool.folder),
-            "models": os.pathsep.join(self._config.model_folders),
+            "models": os.pathsep.join(str(folder) for folder in self._shelf.folders()),
         }
         return Status(
             pid=os.getpid(),
@@ -178,21 +198,45 @@ class Broker:
             paths=paths,
         )
 
-    def models(self) -> list[dict[str, Any]]:
-        """Every weights file that was found."""
-        return []
+    def send_models(self, session: Session, to: int | None) -> None:
+        """Answer with every weights file, once the folders were looked through."""
+
+        async def look() -> None:
+            try:
+                answer: Message = Models(await self._shelf.rows())
+            except Exception:
+                log.exception("looking for weights failed")
+                answer = Error(InternalError.code, "Looking for weights failed.", "See `pid log`.")
+            self._sessions.answer(session, answer, to)
+
+        self._keep(look())
 
     def facts(self) -> DeviceFacts:
         """What is known of the device now."""
-        return plans.facts_of(self._pool.holdings, self._config.memory_budget_mib, self._devices)
+        return plans.facts_of(self._pool.holdings, self._shelf, self._costs.costs, self._devices)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside; asyncio itself holds tasks only weakly."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # --- between the parts -----------------------------------------------------------------------
 
+    def _waiting(self) -> int:
+        return len(self._books.queue) if self._has_looked else 0
+
     def _take(self) -> tuple[link.Run, float] | None:
-        job = self._books.take()
-        if job is None:
-            return None
-        order = link.Run(
+        while self._has_looked and (job := self._books.take()) is not None:
+            try:
+                return self._order(job), job.expected_s
+            except PidError as error:  # its weights are gone since it was accepted
+                self._books.fail(job, error)
+        return None
+
+    def _order(self, job: Job) -> link.Run:
+        readiness = self._shelf.readiness(has_gpu=True)  # the worker knows its device itself
+        return link.Run(
             job=job.id,
             folder=str(self._spool.path(job.id)),
             kind=job.submit.kind,
@@ -201,8 +245,24 @@ class Broker:
             region=job.submit.region,
             mask=job.submit.mask,
             keep_alive_s=self._books.keep_alive_s(job, self._config.keep_alive_s),
+            readiness={
+                "pid_installed": readiness.pid_installed,
+                "pid_acknowledged": readiness.pid_acknowledged,
+            },
+            files=self._shelf.files(job.submit.options["weights"]),
+            costs=self._costs.costs.to_dict(),
         )
-        return order, job.expected_s
+
+    async def _first_look(self) -> None:
+        """Find the weights; jobs wait for it, but not for a disk that takes its time."""
+        try:
+            await asyncio.wait_for(self._shelf.rows(), FIRST_LOOK_S)
+        except TimeoutError:
+            log.warning("looking for weights takes its time; jobs begin without them")
+        except Exception:
+            log.exception("looking for weights failed")
+        self._has_looked = True
+        self._pool.wake()
 
     def _announce(self, job: Job, message: Message) -> bool:
         was_told = False
@@ -214,6 +274,9 @@ class Broker:
         if isinstance(message, Error):
             job.followers.clear()
         return was_told
+
+    def _receive(self, route: bytes, frames: Sequence[zmq.Frame]) -> None:
+        self._dispatcher.receive(route, frames)
 
     def _gone(self, session: Session) -> None:
         if session.client:
@@ -243,7 +306,8 @@ class Broker:
                 log.exception("the clock's work failed")
 
     def _probe(self, now_s: float) -> None:
-        """Say something cheap to every connection that waits for a job and has heard nothing for a while."""
+        """Say something cheap to every connection that waits for a job and has heard nothing for a
+        while."""
         for job in self._books:
             if job.state not in UNFINISHED:
                 continue
@@ -258,12 +322,13 @@ class Broker:
         if any(job.state in UNFINISHED for job in self._books):
             self._last_busy_s = now_s
         idle_s = self._config.idle_exit_s
-        if idle_s and now_s - self._last_busy_s > idle_s and not self._pool.holdings:
+        if idle_s and now_s - self._last_busy_s > idle_s and self._pool.is_empty:
             log.info("nothing to do for %g s: the daemon ends", idle_s)
             self.stop()
 
     def _restore_places(self) -> None:
-        """Make again what somebody's clean-up took away: running clients notice nothing, new ones find us."""
+        """Make again what somebody's clean-up took away: running clients notice nothing, new ones
+        find us."""
         endpoint = unix_endpoint(self._runtime_folder)
         if endpoint in self._endpoints and not os.path.exists(endpoint.removeprefix("ipc://")):
             log.warning("the unix socket is gone; listening again")
@@ -287,7 +352,8 @@ class Broker:
         self._endpoints.append(self._sockets.listen(TCP_ENDPOINT))
 
     async def _close(self) -> None:
-        """Report what is under way, keep what was submitted detached for the next start, end the workers."""
+        """Report what is under way, keep what was submitted detached for the next start, end the
+        workers."""
         log.info("ending")
         self._access.withdraw()
         for job in self._books:

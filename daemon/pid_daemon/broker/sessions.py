@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Per-connection state: what is known of the client, and its bounded outbox. Sending never waits.
 
-libzmq takes a message at once or says that the peer is slow; then it stays here, newer progress replaces older,
-previews are dropped first, and a timer tries again. A slow client so costs a bounded amount of memory and no time.
+libzmq takes a message at once or says that the peer is slow; then it stays here, newer progress
+replaces older, previews are dropped first, and a timer tries again. A slow client so costs a
+bounded amount of memory and no time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pid_daemon.wire import pack_header
 log = logging.getLogger(__name__)
 
 MAX_OUTBOX = 4_096
-"""Messages kept for one client. Only a client that asks and never reads gets there; it is let go."""
+"""Messages kept for one client. Only a client that asks and never reads gets there; it is let
+go."""
 MAX_ERROR_CHARS = 600
 """An error's sentence may quote what the client sent; not all of it."""
 FIRST_RETRY_S, LAST_RETRY_S = 0.01, 0.25
@@ -100,7 +102,8 @@ class Sessions:
         self._post(session, message, {} if to is None else {"re": to}, b"")
 
     def send_band(self, session: Session, header: bytes, pixels: memoryview) -> bool:
-        """Send one band if libzmq takes it now; False = not now (`drained` will be called) or never."""
+        """Send one band if libzmq takes it now; False = not now (`drained` will be called) or
+        never."""
         if session.outbox or session.is_gone:
             return False
         if self._send(session, [header, pixels]) is Sent.SLOW:
@@ -166,7 +169,9 @@ class Sessions:
             key = next(iter(session.outbox))
             if self._send(session, session.outbox[key]) is Sent.SLOW:
                 in_vain = len(session.outbox) == before
-                session.retry_s = min(2 * session.retry_s, LAST_RETRY_S) if in_vain else FIRST_RETRY_S
+                session.retry_s = (
+                    min(2 * session.retry_s, LAST_RETRY_S) if in_vain else FIRST_RETRY_S
+                )
                 self._retry_later(session)
                 return
             session.outbox.pop(key, None)

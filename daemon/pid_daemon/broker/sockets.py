@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two sockets of the broker, ROUTER and ZAP, driven by the event loop's readiness of their descriptors.
+"""The two sockets of the broker, ROUTER and ZAP, driven by the event loop's readiness of their
+descriptors.
 
 Sends never wait: every send says at once whether it was taken, or the peer is slow, or gone.
 """
@@ -18,7 +19,8 @@ from pid_daemon.broker import zap
 MESSAGES_PER_TURN = 32
 """Received in one turn of the event loop, so that a flood leaves room for everything else."""
 SEND_QUEUE = 32
-"""Messages that libzmq may hold for one peer; what does not fit stays in our outbox, where previews are dropped."""
+"""Messages that libzmq may hold for one peer; what does not fit stays in our outbox, where previews
+are dropped."""
 
 
 class Sent(enum.Enum):
@@ -49,7 +51,9 @@ class Sockets:
         self._password = password
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._zap = self._context.socket(zmq.ROUTER)
-        self._zap.bind(zap.ENDPOINT)  # before any other socket listens, or it would let everybody in
+        self._zap.bind(
+            zap.ENDPOINT
+        )  # before any other socket listens, or it would let everybody in
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.LINGER, 500)
         self._router.setsockopt(zmq.PLAIN_SERVER, 1)
@@ -59,8 +63,8 @@ class Sockets:
         self._router.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._router.setsockopt(zmq.RCVHWM, 2 * BAND_CREDITS)
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # sends say when a peer is gone
-        # No heartbeats: on loopback the kernel itself tells when a peer's process ends, and a client that
-        # is stopped or busy in an editor's call is not gone.
+        # No heartbeats: on loopback the kernel itself tells when a peer's process ends, and a
+        # client that is stopped or busy in an editor's call is not gone.
         self._draining = False
         self._loop = asyncio.get_running_loop()
 
@@ -89,7 +93,8 @@ class Sockets:
         self._context.term()
 
     def send(self, route: bytes, frames: Sequence[bytes | memoryview]) -> Sent:
-        """Give a message to libzmq; large buffers are sent from where they are and must not change."""
+        """Give a message to libzmq; large buffers are sent from where they are and must not
+        change."""
         # Using the socket can swallow the descriptor's edge for a message that came in meanwhile.
         self._look_again()
         try:

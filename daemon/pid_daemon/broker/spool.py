@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disk: one folder per job with the pixels that came, the result, and job.json, which is written last and atomically.
+"""Disk: one folder per job with the pixels that came, the result, and job.json, which is written
+last and atomically.
 
-A folder without job.json was never accepted. The files outlive a killed broker or worker; against a power cut they
-are not flushed, because waiting for the disk would hold up every client.
+A folder without job.json was never accepted. The files outlive a killed broker or worker; against a
+power cut they are not flushed, because waiting for the disk would hold up every client.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From `submit` to `queued`: everything is judged, then room is made, then the pixels come, then the job is accepted."""
+"""From `submit` to `queued`: everything is judged, then room is made, then the pixels come, then
+the job is accepted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
-from pid_core.plan import DeviceFacts
 from pid_protocol.errors import InvalidRequest, PidError, QueueFull, RemoteProtocolError
 from pid_protocol.limits import BAND_CREDITS, MAX_JOBS_PER_CLIENT
 from pid_protocol.messages import Band, Credit, Submit
 from pid_protocol.pixels import CHANNELS, DEPTHS
 
+from pid_core.plan import DeviceFacts
 from pid_daemon.broker import plans
 from pid_daemon.broker.admission import checked_submit
 from pid_daemon.broker.books import Books
@@ -30,6 +31,7 @@ class Submission:
         books: Books,
         intake: Intake,
         facts: Callable[[], DeviceFacts],
+        find_weights: Callable[[str], str],
         coming: Callable[[], None],
         accepted: Callable[[], None],
     ) -> None:
@@ -40,6 +42,7 @@ class Submission:
             books: where accepted jobs go.
             intake: where pixels go.
             facts: what is known of the device now.
+            find_weights: knows the weights that may be named.
             coming: called when a job's pixels will follow.
             accepted: called when a job waits to be run.
         """
@@ -47,6 +50,7 @@ class Submission:
         self._books = books
         self._intake = intake
         self._facts = facts
+        self._find_weights = find_weights
         self._coming = coming
         self._accepted = accepted
 
@@ -97,13 +101,12 @@ class Submission:
 
     def _job(self, session: Session, submit: Submit, profile_bytes: int) -> Job:
         image = submit.image
+        self._find_weights(submit.options["weights"])
         plan = plans.plan_of(submit, self._facts(), has_mask=submit.mask)
         num_pixels = image.width * image.height
         input_bytes = image.num_bytes + submit.mask * num_pixels
         samples = CHANNELS[image.channels] + int(submit.mask and not image.has_alpha)
-        output_bytes = (
-            plan.result_width_px * plan.result_height_px * samples * DEPTHS[image.depth]
-        )
+        output_bytes = plan.result_width_px * plan.result_height_px * samples * DEPTHS[image.depth]
         job = Job(
             submit=submit,
             client=session.client,

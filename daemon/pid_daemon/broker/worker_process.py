@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One worker process as the broker sees it: start, talk, watch, end. What it is given to do is the pool's business."""
+"""One worker process as the broker sees it: start, talk, watch, end. What it is given to do is the
+pool's business."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ NUM_TAIL_LINES = 20
 def _environment() -> dict[str, str]:
     """The worker's environment: ours, and threads that sleep while they wait for each other.
 
-    Threads that spin instead starve each other when an editor works beside us. Measured, 2 cores under load 10:
-    96 x 64 px take 1.2 s instead of 9 s.
+    Threads that spin instead starve each other when an editor works beside us. Measured, 2 cores
+    under load 10: 96 x 64 px take 1.2 s instead of 9 s.
     """
     return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
 
@@ -48,16 +49,16 @@ class WorkerProcess:
         self,
         device: str,
         arguments: Sequence[str],
-        reported: Callable[[Message], None],
-        ended: Callable[[str], None],
+        reported: Callable[[WorkerProcess, Message], None],
+        ended: Callable[[WorkerProcess, str], None],
     ) -> None:
         """Describe a worker; `start` makes the process.
 
         Args:
             device: for its command line and the log.
             arguments: the rest of its command line.
-            reported: called with each message.
-            ended: called once, with the reason in words.
+            reported: called with this object and each message.
+            ended: called once, with this object and the reason in words.
         """
         self.device = device
         self._arguments = arguments
@@ -94,16 +95,22 @@ class WorkerProcess:
     async def _live(self) -> None:
         try:
             self._process = await asyncio.create_subprocess_exec(
-                # -P: no module is taken from the folder that the daemon happens to run in.
-                sys.executable, "-P", "-m", "pid_daemon.worker", "--device", self.device, *self._arguments,
+                sys.executable,
+                "-P",  # no module is taken from the folder that the daemon happens to run in
+                "-m",
+                "pid_daemon.worker",
+                "--device",
+                self.device,
+                *self._arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=_environment(),
-                start_new_session=True,  # Ctrl-C in the terminal is for the broker, which ends its workers in order
-            )  # fmt: skip
+                # Ctrl-C in the terminal is for the broker, which ends its workers in order.
+                start_new_session=True,
+            )
         except OSError as error:
-            self._ended(f"it could not be started: {error.strerror}")
+            self._ended(self, f"it could not be started: {error.strerror}")
             return
         assert self._process.stdout and self._process.stderr
         errors = asyncio.create_task(self._log_lines(self._process.stderr))
@@ -114,7 +121,7 @@ class WorkerProcess:
         # A grandchild may hold the pipe open; what it says is not waited for.
         await asyncio.wait([errors], timeout=0.2)
         errors.cancel()
-        self._ended(complaint or self._why(status))
+        self._ended(self, complaint or self._why(status))
 
     async def _read(self, stream: asyncio.StreamReader) -> str:
         """Pass messages on until the pipe closes; returns what was wrong with them, or nothing."""
@@ -122,7 +129,7 @@ class WorkerProcess:
             while True:
                 length = link.frame_length(await stream.readexactly(link.LENGTH.size))
                 body = await stream.readexactly(length)
-                self._reported(link.from_frame(body, link.REPORTS))
+                self._reported(self, link.from_frame(body, link.REPORTS))
         except (asyncio.IncompleteReadError, ConnectionError):
             return ""
         except RemoteProtocolError as error:

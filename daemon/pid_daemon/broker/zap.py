@@ -19,8 +19,8 @@ def answer(request: Sequence[bytes], password: bytes) -> list[bytes]:
     """Decide about one connection.
 
     Args:
-        request: the frames behind the reply envelope: version, request id, domain, address, identity,
-            mechanism, credentials….
+        request: the frames behind the reply envelope: version, request id, domain, address,
+            identity, mechanism, credentials….
         password: the only one that is let in.
     Returns:
         The frames of the reply.

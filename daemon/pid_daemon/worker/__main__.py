@@ -16,16 +16,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="pid_daemon.worker")
     parser.add_argument("--device", required=True)
     parser.add_argument("--memory-budget-mib", type=int, default=0)
-    parser.add_argument("--model-folder", action="append", default=[])
     arguments = parser.parse_args()
     die_with_parent()
     pipe = Pipe.take_over()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
     work(
         pipe,
         device=arguments.device,
         budget_bytes=arguments.memory_budget_mib << 20,
-        model_folders=tuple(arguments.model_folder),
     )
 
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which models stay loaded. Torch-free: loading, free memory and the clock are handed in. One thread.
+"""Which models stay loaded. Torch-free: loading, free memory and the clock are handed in. One
+thread.
 
-In use is never evicted; keep-alive restarts when a model is released, 0 = leaves now, negative = stays; idle ones
-leave least recently used first; after an eviction the memory is waited for until it is really free.
+In use is never evicted; keep-alive restarts when a model is released, 0 = leaves now, negative =
+stays; idle ones leave least recently used first; after an eviction the memory is waited for until
+it is really free.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -33,6 +35,8 @@ class Key(NamedTuple):
     """As torch names it."""
     dtype: str
     """Arithmetic."""
+    companions: tuple[str, ...] = ()
+    """Paths or identifiers of the files that belong to it."""
 
 
 @dataclass
@@ -57,7 +61,8 @@ def expired(entries: Iterable[Entry[M]], now_s: float) -> list[Key]:
 
 
 def victims(entries: Iterable[Entry[M]], missing_bytes: float) -> list[Key]:
-    """Idle entries to evict, least recently used first, until `missing_bytes` are covered or none is left."""
+    """Idle entries to evict, least recently used first, until `missing_bytes` are covered or none
+    is left."""
     chosen: list[Key] = []
     for entry in sorted(entries, key=lambda entry: entry.used_s):
         if missing_bytes <= 0:
@@ -77,7 +82,9 @@ class ModelCache(Generic[M]):
         free_bytes: Callable[[], int],
         budget_bytes: int = 0,
         *,
-        is_out_of_memory: Callable[[BaseException], bool] = lambda error: isinstance(error, MemoryError),
+        is_out_of_memory: Callable[[BaseException], bool] = lambda error: isinstance(
+            error, MemoryError
+        ),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -109,7 +116,7 @@ class ModelCache(Generic[M]):
         return [(entry.key, entry.resident_bytes) for entry in self._entries.values()]
 
     @contextmanager
-    def use(self, key: Key, *, expected_bytes: int = 0, keep_alive_s: float) -> Iterator[M]:
+    def use(self, key: Key, *, expected_bytes: int = 0, keep_alive_s: float) -> Generator[M]:
         """A model, loaded when it is not there, and safe from eviction meanwhile.
 
         Args:
@@ -166,7 +173,8 @@ class ModelCache(Generic[M]):
         before_bytes = self._free_bytes()
         freed_bytes = sum(self._entries.pop(key).resident_bytes for key in keys)
         deadline_s = self._clock() + RECOVERY_S
-        # Half: allocators keep some, and other programs take some meanwhile. Little is lost in that noise.
+        # Half: allocators keep some, and other programs take some meanwhile. Little is lost in that
+        # noise.
         wanted_bytes = before_bytes + freed_bytes / 2 if freed_bytes >= NOISE_BYTES else 0
         while self._free_bytes() < wanted_bytes and self._clock() < deadline_s:
             self._sleep(POLL_S)

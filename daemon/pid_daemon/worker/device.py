@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker's device as torch sees it. Imports torch, so only the worker may import this, and late."""
+"""The worker's device as torch sees it. Imports torch, so only the worker may import this, and
+late."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def free_bytes(device: str) -> int:
 def total_bytes(device: str) -> int:
     """Memory of the device."""
     if device.startswith("cuda"):
-        return torch.cuda.get_device_properties(device).total_memory
+        return torch.cuda.mem_get_info(device)[1]
     return psutil.virtual_memory().total
 
 
@@ -49,7 +50,8 @@ def give_back() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that the memory ran out; on the CPU torch says so by a plain RuntimeError."""
+    """Whether an exception means that the memory ran out; on the CPU torch says so by a plain
+    RuntimeError."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "not enough memory" in str(error)

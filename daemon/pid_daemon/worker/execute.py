@@ -7,11 +7,15 @@ import errno
 import logging
 import mmap
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+from pid_protocol.errors import Cancelled, InternalError, OutOfMemory, SpoolFull
+from pid_protocol.messages import Message
 
 from pid_core.engines.base import Engine
 from pid_core.errors import NotEnoughMemory
@@ -19,9 +23,6 @@ from pid_core.pixels import Picture, PictureFormat, pack, unpack
 from pid_core.plan import DeviceFacts, UpscalePlan, UpscaleRequest, plan_upscale, smaller
 from pid_core.plan.tiles import Rect
 from pid_core.upscale import Progress, UpscaleResult, upscale
-from pid_protocol.errors import Cancelled, InternalError, OutOfMemory, SpoolFull
-from pid_protocol.messages import Message
-
 from pid_daemon import link
 from pid_daemon.worker.cache import Key, ModelCache
 from pid_daemon.worker.device import give_back, is_out_of_memory
@@ -64,6 +65,16 @@ def execute(run: link.Run, around: Surroundings) -> link.Done:
     return _Job(run, around).execute()
 
 
+def engine_key(plan: UpscalePlan, run: link.Run, device: str) -> Key:
+    """What tells the engine of a plan from others."""
+    dtype = plan.passes[0].dtype
+    if plan.engine != "pid":
+        return Key(plan.engine, "", device, dtype)
+    files = run.files
+    companions = (str(files.get("vae", "")), str(files.get("text_encoder", "")))
+    return Key("pid", str(files.get("weights", "")), device, dtype, companions)
+
+
 class _Job:
     """The course of one job: what it reports, and how long each stage takes."""
 
@@ -71,7 +82,7 @@ class _Job:
         self._run = run
         self._around = around
         self._folder = Path(run.folder)
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._stage = ""
         self._stage_began_s = 0.0
         self._last_report_s = self._last_preview_s = 0.0
@@ -112,25 +123,31 @@ class _Job:
     ) -> tuple[UpscaleResult, dict[str, Any]]:
         """Run the plan; returns the answer and what the record says of the engine."""
         around = self._around
-        key = Key(plan.engine, request.weights, around.device, plan.passes[0].dtype)
+        key = engine_key(plan, self._run, around.device)
         self._report("loading", 0.0)
         with around.cache.use(key, keep_alive_s=self._run.keep_alive_s) as engine:
             self._stop_if_wanted()
             pixels, mask = self._input()
-            steps = upscale(pixels, mask, request, plan, engine)
+            steps = cast(
+                Generator[Progress], upscale(pixels, mask, request, plan, engine)
+            )  # closing it is the cancel
             try:
                 for progress in steps:
                     self._stop_if_wanted()
                     self._show(progress)
                     if progress.result is not None:
                         info = engine.info
-                        named = {"engine": info.name, "weights": info.weights, "licence": info.licence}
+                        named = {
+                            "engine": info.name,
+                            "weights": info.weights,
+                            "licence": info.licence,
+                        }
                         return progress.result, named
             finally:
                 steps.close()
         raise InternalError("The engine ended without a result.", "See `pid log`.")
 
-    def _input(self) -> tuple[Picture, memoryview | None]:
+    def _input(self) -> tuple[Picture, np.ndarray | None]:
         """The picture and the mask as views of the mapped file; nothing is copied."""
         run, fmt = self._run, self._run.image
         try:
@@ -144,7 +161,8 @@ class _Job:
         picture = PictureFormat(
             fmt.width, fmt.height, fmt.channels, fmt.depth, fmt.order, icc, fmt.encoding
         )
-        return unpack(view[: fmt.num_bytes], picture), view[fmt.num_bytes :] if run.mask else None
+        mask = np.frombuffer(view[fmt.num_bytes :], np.uint8) if run.mask else None
+        return unpack(view[: fmt.num_bytes], picture), mask
 
     def _write(self, pixels: memoryview) -> None:
         """Write the result in pieces, so that a cancel is seen between them."""

@@ -8,9 +8,9 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from pid_core.errors import CoreError
 from pid_protocol.errors import InternalError, OutOfMemory, PidError
 
+from pid_core.errors import CoreError
 from pid_daemon import link
 from pid_daemon.translate import from_core
 from pid_daemon.worker.cache import Key, ModelCache
@@ -26,20 +26,17 @@ IDLE_LOOK_S = 1.0
 """How often an idle worker looks whether a model's keep-alive is over."""
 
 
-def work(
-    pipe: Pipe, *, device: str, budget_bytes: int, model_folders: tuple[str, ...]
-) -> None:
+def work(pipe: Pipe, *, device: str, budget_bytes: int) -> None:
     """Do jobs until the process is ended.
 
     Args:
         pipe: the link to the broker.
         device: the broker's word for the device.
         budget_bytes: most that models may hold; 0 = no limit.
-        model_folders: further folders with weights.
     """
     pipe.send(link.Ready(os.getpid()))
     # Torch takes seconds to import; meanwhile the broker knows that this process lives.
-    worker = Worker(pipe, device, budget_bytes, model_folders)
+    worker = Worker(pipe, device, budget_bytes)
     gc.freeze()  # what was imported stays: later collections need not look at it again
     worker.tell_holding()
     while True:
@@ -54,9 +51,8 @@ def work(
 class Worker:
     """A device with its models."""
 
-    def __init__(
-        self, pipe: Pipe, device: str, budget_bytes: int, model_folders: tuple[str, ...]
-    ) -> None:
+    def __init__(self, pipe: Pipe, device: str, budget_bytes: int) -> None:
+        from pid_core.engines.compact import preferred_dtype
         from pid_daemon.worker import device as devices
         from pid_daemon.worker import execute
 
@@ -64,8 +60,10 @@ class Worker:
         self._pipe = pipe
         self._devices = devices
         self._device, self._notice = devices.resolve_device(device)
+        self._dtype = preferred_dtype(self._device.partition(":")[0])
         self._budget_bytes = budget_bytes
-        self._model_folders = model_folders
+        self._files: dict[str, Any] = {}
+        """Where PiD's files are, as the present job says."""
         self.cache: ModelCache[Engine] = ModelCache(
             self._load,
             self._free_bytes,
@@ -78,11 +76,12 @@ class Worker:
         around = self._execute.Surroundings(
             device=self._device,
             notice=self._notice,
-            facts=lambda: self.facts(run.options.get("engine", "auto")),
+            facts=lambda: self.facts(run),
             cache=self.cache,
             tell=self._pipe.send,
             is_stopped=lambda: self._pipe.is_stopped(run.job),
         )
+        self._files = run.files
         try:
             self._pipe.send(self._execute.execute(run, around))
             return
@@ -96,24 +95,31 @@ class Worker:
             error = self._unexpected(failure)
         self._pipe.send(link.Failed(run.job, error.code, error.message, error.hint))
 
-    def facts(self, engine: str) -> DeviceFacts:
+    def facts(self, run: link.Run) -> DeviceFacts:
         """What a plan depends on, now."""
-        from pid_core.engines.compact import preferred_dtype
-        from pid_core.plan import DeviceFacts
+        from pid_core.plan import Costs, DeviceFacts, EngineReadiness
 
-        kind = self._device.partition(":")[0]
+        readiness = EngineReadiness(
+            pid_installed=run.readiness.get("pid_installed", False),
+            pid_acknowledged=run.readiness.get("pid_acknowledged", False),
+            has_gpu=self._device != "cpu",
+        )
         return DeviceFacts(
-            device=kind,
-            dtype=preferred_dtype(kind),
-            free_bytes=self._devices.free_bytes(self._device),
+            device=self._device.partition(":")[0],
+            dtype=self._dtype,
+            # What is loaded is either the engine that will be used, or can leave.
+            free_bytes=self._devices.free_bytes(self._device) + self.cache.resident_bytes,
             budget_bytes=self._budget_bytes,
+            readiness=readiness,
+            costs=Costs.from_dict(run.costs),
         )
 
     def tell_holding(self) -> None:
         """Report what is loaded."""
         held = self.cache.snapshot()
         engines: list[dict[str, Any]] = [
-            {"engine": key.name, "weights": key.weights, "resident_bytes": size} for key, size in held
+            {"engine": key.name, "weights": key.weights, "resident_bytes": size}
+            for key, size in held
         ]
         self._pipe.send(
             link.Holding(
@@ -122,13 +128,26 @@ class Worker:
                 resident_bytes=self.cache.resident_bytes,
                 free_bytes=self._devices.free_bytes(self._device),
                 total_bytes=self._devices.total_bytes(self._device),
+                dtype=self._dtype,
             )
         )
 
     def _load(self, key: Key) -> tuple[Engine, int]:
         from pid_core.engines.registry import create
 
-        engine = create(key.name, weights=key.weights, device=key.device, dtype=key.dtype)
+        settings: dict[str, Any] = {}
+        if key.name == "pid":
+            vae, text_encoder = key.companions
+            settings = {
+                "vae": vae,
+                "text_encoder": text_encoder,
+                "model_folders": self._files["model_folders"],
+                "cache_folder": self._files["cache_folder"],
+                "licence_accepted": True,  # the plan was refused otherwise
+            }
+        engine = create(
+            key.name, weights=key.weights, device=key.device, dtype=key.dtype, **settings
+        )
         return engine, engine.resident_bytes()
 
     def _free_bytes(self) -> int:

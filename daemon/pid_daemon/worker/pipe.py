@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker's end of the link. A reader thread takes orders; the end of the pipe is the end of the worker.
+"""The worker's end of the link. A reader thread takes orders; the end of the pipe is the end of the
+worker.
 
-Standard output is given another meaning before any library is imported: what a library prints goes to the log and
-never into the link.
+Standard output is given another meaning before any library is imported: what a library prints goes
+to the log and never into the link.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Let Linux kill this process with its parent; helps even when it is stopped and cannot read its pipe."""
+    """Let Linux kill this process with its parent; helps even when it is stopped and cannot read
+    its pipe."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -93,6 +95,6 @@ class Pipe:
                         break
         except (OSError, ValueError, ProtocolError):
             pass
-        # At once and without clean-up, whatever the main thread is in the middle of: there is nobody left to work
-        # for, and the system takes back memory, device and files.
+        # At once and without clean-up, whatever the main thread is in the middle of: there is
+        # nobody left to work for, and the system takes back memory, device and files.
         os._exit(0)
