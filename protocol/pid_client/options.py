@@ -88,7 +88,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "weights", str, "", "Weights",
-        "Weights to use, as `pid models` lists them; empty = the default.", advanced=True,
+        "Names from `pid models`, by commas where a VAE or text encoder follows; empty = default.",
+        advanced=True,
     ),
     Option(
         "colour_lock", bool, True, "Colour lock",

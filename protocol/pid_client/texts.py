@@ -51,6 +51,13 @@ RECOVER_TITLE = "Recover Last Result"
 SPOT_LABEL = "Try a Spot"
 BEFORE, AFTER = "before", "after"
 REUSE_LABEL = "Use This Layer's Settings"
+LICENCE_TITLE = "A licence has to be accepted once"
+LICENCE_QUESTION = (
+    "{covers} come under the {title}. {terms} The whole text lies beside the weights at the place "
+    "that they were fetched from. The built-in engine, compact, is free for any use.\n\n"
+    "Do you accept this licence?"
+)
+LICENCE_YES, LICENCE_NO = "Accept", "Do not use them"
 GROW_TOOLTIP = "The image and every other layer are scaled by the editor's own scaler."
 
 _STAGES = {
@@ -62,6 +69,7 @@ _STAGES = {
     "decode": "Decoding",
     "finish": "Finishing",
 }
+_INSTANT_S = 0.95
 _COUNTED = {"tile": "part", "step": "step", "encode": "part", "decode": "part"}
 
 
@@ -90,7 +98,7 @@ def progress(event: Progress, index: int = 0, total: int = 1) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time, as a person says it."""
-    if seconds < 0.95:
+    if seconds < _INSTANT_S:
         return "less than a second"
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -112,7 +120,8 @@ def plan_line(plan: Plan) -> str:
     if plan.tiles > 1:
         parts.append(f"{plan.tiles} tiles")
     if plan.expected_s > 0:
-        parts.append(f"about {duration(plan.expected_s)}")
+        about = "about " if plan.expected_s >= _INSTANT_S else ""
+        parts.append(about + duration(plan.expected_s))
     if plan.expected_bytes > 0:
         free = f" of {size(plan.free_bytes)} free" if plan.free_bytes > 0 else ""
         parts.append(size(plan.expected_bytes) + free)

@@ -170,6 +170,15 @@ class GetModels(Message):
 
 
 @dataclass(frozen=True)
+class AcceptLicence(Message):
+    """A person accepts a licence; remembered for all clients of this user. Answer: `ok`."""
+
+    type: ClassVar[str] = "accept-licence"
+    licence: str
+    """Its name, as in pid_protocol.licences."""
+
+
+@dataclass(frozen=True)
 class Unload(Message):
     """End the workers as soon as they are idle, and with them all memory they hold. Answer:
     `ok`."""
@@ -328,7 +337,9 @@ class Models(Message):
 
     type: ClassVar[str] = "models"
     models: list[dict[str, Any]]
-    """For each file: id, path, kind, family, version, licence, state, problem."""
+    """For each file: id, path, kind, state (ready, refused, unrelated), layout, family, version,
+    variant, is_distilled, size_bytes, licence, problem, hint, goes_with (ids), lacks (words),
+    is_default."""
 
 
 @dataclass(frozen=True)
@@ -348,7 +359,7 @@ class Error(Message):
 
 REQUESTS: tuple[type[Message], ...] = (
     Hello, GetStatus, Submit, Band, Credit, Cancel, Fetch, Forget, GetJobs, GetPlan, GetModels,
-    Unload, Shutdown,
+    AcceptLicence, Unload, Shutdown,
 )  # fmt: skip
 """What a client may send."""
 EVENTS: tuple[type[Message], ...] = (
