@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pid_protocol.errors import InvalidImage
+from pid_protocol.limits import MAX_ICC_BYTES
 from pid_protocol.messages import Progress, Queued, Submit
 from pid_protocol.pixels import PixelFormat, Region
 
@@ -56,6 +57,11 @@ class JobSpec:
             raise InvalidImage(
                 f"The profile is {self.image.profile!r}, "
                 f"and {'an' if self.icc is not None else 'no'} ICC profile is given."
+            )
+        if self.icc is not None and len(self.icc) > MAX_ICC_BYTES:
+            raise InvalidImage(
+                f"The ICC profile has {len(self.icc)} bytes; at most {MAX_ICC_BYTES} are taken.",
+                "Convert the picture to another profile.",
             )
         if self.mask is not None and len(self.mask) != self.image.width * self.image.height:
             raise InvalidImage(

@@ -155,6 +155,9 @@ def run(
         yield Update(texts.PLACING, 1.0)
         for _ in editor.commit(placement, results):
             yield Update(texts.PLACING, 1.0)
+    except GeneratorExit:  # the person cancelled: nobody wants what is finished, either
+        _give_up([job for _, _, job in jobs], forget=True)
+        raise
     except BaseException:
         _give_up([job for _, _, job in jobs])
         raise
@@ -221,10 +224,10 @@ def recover(
     """
     answer = session.request(GetJobs())
     rows = answer.jobs if isinstance(answer, Jobs) else []
-    done = [row for row in rows if row["state"] == "done" and job in (None, row["job"])]
+    done = [row for row in rows if row.get("state") == "done" and job in (None, row["job"])]
     if not done:
         raise UnknownJob(texts.NOTHING_TO_RECOVER)
-    row = max(done, key=lambda one: one["submitted_s"])
+    row = max(done, key=lambda one: one.get("submitted_s", 0.0))
     followed = session.fetch(row["job"])
     finished = None
     while finished is None:
@@ -353,9 +356,13 @@ def _update(event: JobEvent | None, index: int, total: int) -> Update | PreviewI
             return None
 
 
-def _give_up(jobs: Sequence[Job]) -> None:
+def _give_up(jobs: Sequence[Job], *, forget: bool = False) -> None:
+    """Cancel what is not finished; finished results stay to be recovered, or are forgotten."""
     for job in jobs:
         try:
-            job.cancel()
+            if not job.is_over:
+                job.cancel()
+            elif forget:
+                job.forget()
         except ConnectError:  # the daemon drops the jobs of a connection that is gone
             return

@@ -8,6 +8,7 @@ than its timeout.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -309,6 +310,8 @@ class Session:
         self._lost = (
             error if isinstance(error, ConnectError) else ConnectionLost(error.message, error.hint)
         )
+        with contextlib.suppress(PidError):
+            self._carry_out_orders()  # given too late: their jobs have to end like all others
         self._transport.close()
         with self._lock:
             waiting = list(self._answers.values())

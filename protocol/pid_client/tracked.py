@@ -120,6 +120,7 @@ class Job:
                     for band, data in self._upload.take(message.bands):
                         yield band, [data]
             case Queued() | Progress():
+                self._upload = None  # it is on the daemon's disk; the pixels here may go
                 if message != self._last_told:  # the daemon repeats itself to notice closed clients
                     self._last_told = message
                     self._events.put(message)

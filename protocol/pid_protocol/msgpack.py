@@ -20,11 +20,15 @@ def packb(value: Any) -> bytes:
     """Encode a value.
 
     Raises:
-        LocalProtocolError: a type that headers do not have, an integer beyond 64 bits, or nested
-        too deeply.
+        LocalProtocolError: a type that headers do not have, an integer beyond 64 bits, nested too
+        deeply, or too long.
     """
     out = bytearray()
     _pack(value, out, 0)
+    if len(out) > MAX_HEADER_BYTES:
+        raise LocalProtocolError(
+            f"A header has {len(out)} bytes; at most {MAX_HEADER_BYTES} are sent."
+        )
     return bytes(out)
 
 

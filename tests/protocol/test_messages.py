@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pid_protocol import errors, messages
 from pid_protocol.errors import InvalidImage, PidError, RemoteProtocolError
 from pid_protocol.limits import MAX_SIDE_PX
@@ -93,6 +96,26 @@ def test_missing_and_wrong_fields_are_refused_by_name(pair: tuple[type[Message],
         else:
             with pytest.raises(RemoteProtocolError, match=f"{field.name} is missing"):
                 from_header(without, allowed)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ALL), st.data())
+def test_junk_in_a_field_is_taken_or_refused_and_nothing_else(pair: Any, data: Any) -> None:
+    cls, allowed = pair
+    header = to_header(filled(cls))
+    name = data.draw(st.sampled_from(sorted(header)))
+    header[name] = data.draw(junk)
+    if isinstance(header[name], dict) and data.draw(st.booleans()):
+        header[name] = {"width": data.draw(junk), "height": 3, "x": 0, "y": data.draw(junk)}
+    with contextlib.suppress(RemoteProtocolError):
+        from_header(header, allowed)
 
 
 def test_defaults_stay_off_the_wire() -> None:

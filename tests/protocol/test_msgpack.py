@@ -167,7 +167,9 @@ def test_the_deepest_allowed_nesting_passes() -> None:
         packb([value])
 
 
-@pytest.mark.parametrize("value", [1 << 64, -(1 << 63) - 1, object(), {1, 2}, "\ud800", 1j])
+@pytest.mark.parametrize(
+    "value", [1 << 64, -(1 << 63) - 1, object(), {1, 2}, "\ud800", 1j, "x" * MAX_HEADER_BYTES]
+)
 def test_what_a_header_cannot_hold_is_our_own_fault(value: Any) -> None:
     with pytest.raises(LocalProtocolError):
         packb({"x": value})

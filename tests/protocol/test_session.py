@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -297,6 +298,19 @@ def test_closing_ends_open_jobs_and_can_be_repeated(tmp_path: Path) -> None:
         session.close()
         session.close()
         with pytest.raises(ConnectionLost):
+            job.wait(5)
+
+
+def test_ctrl_c_ends_a_wait_at_once_and_harms_nothing(tmp_path: Path) -> None:
+    with Broker(tmp_path, answers={"band": no_answer}) as broker, connect(broker) as session:
+        job = session.submit(JobSpec("upscale", PixelFormat(4, 4)), bytes(48))
+        began_s = time.monotonic()
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            job.wait(30)
+        assert time.monotonic() - began_s < 10
+        job.cancel()
+        with pytest.raises(Cancelled):
             job.wait(5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -372,6 +373,30 @@ def test_libzmqs_own_spelling_of_error() -> None:
     dealer = Dealer(b"pid", b"x")
     dealer.receive_data(GREETING + b"\x04\x09^RROR\x03400")
     assert dealer.next_event() == Refused("400")
+
+
+def test_mutated_bytes_are_understood_or_refused_and_nothing_else() -> None:
+    dice = random.Random(11)
+    good = (
+        GREETING
+        + b"\x04\x08\x07WELCOME"
+        + READY
+        + b"\x01\x02hi\x00\x03you"
+        + b"\x04\x07\x04PING\0\0"
+    )
+    refused = 0
+    for _ in range(3_000):
+        data = bytearray(good)
+        for _ in range(dice.randrange(1, 4)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        dealer = Dealer(b"pid", b"x")
+        try:
+            step = dice.randrange(1, 40)
+            for start in range(0, len(data), step):
+                dealer.receive_data(data[start : start + step])
+        except RemoteProtocolError:
+            refused += 1
+    assert refused > 1_000
 
 
 def test_large_frames_are_received_in_place_and_sent_without_a_copy() -> None:
