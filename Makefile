@@ -47,3 +47,20 @@ fmt: .venv/installed-dev  ## format
 
 serve: .venv/installed  ## run the daemon in this terminal
 	$(BIN)/pid serve
+
+GIMP_PLUG_INS ?= $(HOME)/.config/GIMP/3.0/plug-ins
+KRITA_RESOURCES ?= $(HOME)/.local/share/krita
+
+link-gimp:  ## developer's link of the plugin into GIMP's profile
+	mkdir -p $(GIMP_PLUG_INS) && ln -sfn $(CURDIR)/gimp_plugin $(GIMP_PLUG_INS)/pid_gimp
+
+link-krita:  ## developer's links of the plugin into Krita's profile
+	mkdir -p $(KRITA_RESOURCES)/pykrita $(KRITA_RESOURCES)/actions
+	ln -sfn $(CURDIR)/krita_plugin/pid_krita $(CURDIR)/krita_plugin/pid_krita.desktop $(KRITA_RESOURCES)/pykrita/
+	ln -sfn $(CURDIR)/krita_plugin/pid_krita.action $(KRITA_RESOURCES)/actions/
+
+plugins: .venv/installed  ## the plugins as zips, in dist/
+	$(BIN)/python -m pid_daemon.install.zips dist
+
+screenshots: .venv/installed-dev  ## pictures of the real editors for the README, in docs/images/
+	PID_TEST_EDITORS=1 $(PYTEST) tests/editors/gimp/screenshots.py tests/editors/krita/screenshots.py
