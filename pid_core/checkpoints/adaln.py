@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ComfyUI's split of the pixel blocks' modulation, undone.
 
-The official layer makes, for each pixel of a patch, six vectors: shift, scale, gate of the attention,
-then of the MLP. A file saved by ComfyUI holds the first three and the last three apart.
+The official layer makes, for each pixel of a patch, six vectors: shift, scale, gate of the
+attention, then of the MLP. A file saved by ComfyUI holds the first three and the last three apart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arithmetic of quantised weights: float8, mxfp8 with its swizzled scales, rotated int8.
 
-Pure functions of tensors on any device. Source: comfy-kitchen 0.2.31 as facts; mxfp8 and convrot were
-checked against its eager code, no released quantised PiD file was seen.
+Pure functions of tensors on any device. Source: comfy-kitchen 0.2.31 as facts; mxfp8 and convrot
+were checked against its eager code, no released quantised PiD file was seen.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def mx_weight(stored: torch.Tensor, exponents: torch.Tensor, dtype: torch.dtype)
 
 
 def rotate(x: torch.Tensor, group: int) -> torch.Tensor:
-    """Rotate groups of the last axis by the regular Hadamard matrix; the rotation is its own inverse.
+    """Rotate groups of the last axis by the regular Hadamard matrix; the rotation is its own
+    inverse.
 
     The matrix is the Kronecker power of [[1,1,1,-1],[1,1,-1,1],[1,-1,1,1],[-1,1,1,1]] / 2, which is
     "sum of the four, minus twice the mirrored one": no matrix is needed.

@@ -77,7 +77,8 @@ class QuantisedLinear(nn.Module):
         group = self.kind.rotation_group
         if group and (columns % group or group.bit_length() % 2 == 0 or group & (group - 1)):
             raise CheckpointMismatch(
-                f"{name} is rotated in groups of {group}; that must be a power of 4 dividing {columns}."
+                f"{name} is rotated in groups of {group}; that must be a power of 4 dividing "
+                f"{columns}."
             )
         wanted = _FLOAT8.get(self.kind.format, torch.int8)
         if stored.dtype == torch.uint8 and wanted != torch.int8:

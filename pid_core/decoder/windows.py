@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing windows of a tensor, also across edges that wrap, and how windows are blended."""
+"""Reading and writing windows of a tensor, also across edges that wrap, and how windows are
+blended."""
 
 from __future__ import annotations
 

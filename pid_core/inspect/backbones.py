@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The latent families, one declared row each: channels, factors, normalisation, noise frame.
 
-FLUX.1, SD3 and Qwen-Image all have 16 channels at 1/8, so a family is never guessed from weights alone.
-Source: nv-tlabs/PiD 2c8814c, tokenizers/*; the figures are held against golden vectors by the tests. Torch-free.
+FLUX.1, SD3 and Qwen-Image all have 16 channels at 1/8, so a family is never guessed from weights
+alone.
+Source: nv-tlabs/PiD 2c8814c, tokenizers/*; the figures are held against golden vectors by the
+tests. Torch-free.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class PerChannel:
 
 @dataclass(frozen=True)
 class PackedStatistics:
-    """2x2 cells are packed into channels (c, dy, dx), then normalised by statistics that lie in the VAE's file."""
+    """2x2 cells are packed into channels (c, dy, dx), then normalised by statistics that lie in
+    the VAE's file."""
 
     eps: float
 

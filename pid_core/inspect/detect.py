@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a weights file is: its role, layout, generation and latent family.
 
-The weights speak first; what they leave open the file's name, the folders' names and the user's word decide, and a
-contradiction is refused in words. Torch-free.
+The weights speak first; what they leave open the file's name, the folders' names and the user's
+word decide, and a contradiction is refused in words. Torch-free.
 """
 
 from __future__ import annotations

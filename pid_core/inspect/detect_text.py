@@ -17,7 +17,8 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 """Tokenizers that may lie beside an encoder."""
 
 _SHARD = re.compile(r"-(\d+)-of-(\d+)\.safetensors$")
-# Gemma 2 alone norms before and after the feed-forward without norming queries (Gemma 3 does that too)
+# Gemma 2 alone norms before and after the feed-forward without norming queries (Gemma 3 does that
+# too)
 _GEMMA2 = re.compile(r"^(?:model\.)?layers\.\d+\.pre_feedforward_layernorm\.weight$")
 _GEMMA3 = re.compile(r"layers\.\d+\.self_attn\.q_norm\.weight$")
 
@@ -39,7 +40,8 @@ def describe_text_encoder(header: FileHeader) -> Description | None:
 
 
 def shards(path: Path) -> list[Path]:
-    """All parts of an encoder that is split over files, the one given included; that one alone when it is not split."""
+    """All parts of an encoder that is split over files, the one given included; that one alone
+    when it is not split."""
     match = _SHARD.search(path.name)
     if match is None:
         return [path]

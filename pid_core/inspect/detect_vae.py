@@ -71,7 +71,8 @@ def _allowed(header: FileHeader, layout: str, channels: int) -> tuple[str, ...]:
         raise CheckpointMismatch(
             f"It is a VAE of {channels} channels{' with statistics' if has_statistics else ''}, "
             "which belongs to no latent family of PiD.",
-            hint="FLUX.1, SD3: 16; FLUX.2: 32 with statistics; SDXL: 4; Qwen-Image: 16 in Wan's layout.",
+            hint="FLUX.1, SD3: 16; FLUX.2: 32 with statistics; SDXL: 4; Qwen-Image: 16 in Wan's "
+            "layout.",
         )
     return allowed
 

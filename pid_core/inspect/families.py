@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which latent family a file belongs to: weights, then file name, then folder, then the user's word. Torch-free."""
+"""Which latent family a file belongs to: weights, then file name, then folder, then the user's
+word. Torch-free."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ def decide_family(
 ) -> tuple[str, str]:
     """Decide among the families that the weights allow.
 
-    Names are believed before the user's word is needed, but the word may not contradict weights or file name.
+    Names are believed before the user's word is needed, but the word may not contradict weights or
+    file name.
 
     Returns:
         (family, what decided).
     Raises:
-        CheckpointMismatch: a name or the word contradicts the weights or each other, or nothing decides.
+        CheckpointMismatch: a name or the word contradicts the weights or each other, or nothing
+            decides.
     """
     titles = " or ".join(BACKBONES[name].title for name in allowed)
     word = declared.family
@@ -39,8 +42,10 @@ def decide_family(
     if named is not None and named in allowed:
         if word is not None and word != named and hints.family_from == "file name":
             raise CheckpointMismatch(
-                f"You say {BACKBONES[word].title}, but its file name says {BACKBONES[named].title}.",
-                hint="A wrong latent family is silent and ruins the picture; rename the file if the name is wrong.",
+                f"You say {BACKBONES[word].title}, but its file name says "
+                f"{BACKBONES[named].title}.",
+                hint="A wrong latent family is silent and ruins the picture; rename the file if "
+                "the name is wrong.",
             )
         return (word, "your word") if word is not None else (named, hints.family_from)
     if word is not None:

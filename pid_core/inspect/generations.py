@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a PiD checkpoint does not say about itself: one declared row per generation and per variant.
 
-Padding mode, RoPE reference and trained sizes lie in no file, and a wrong one is silent (a wrong padding changes the
-output by 63 %). Source: nv-tlabs/PiD 2c8814c, configs/pid/*. Torch-free.
+Padding mode, RoPE reference and trained sizes lie in no file, and a wrong one is silent (a wrong
+padding changes the output by 63 %). Source: nv-tlabs/PiD 2c8814c, configs/pid/*. Torch-free.
 """
 
 from __future__ import annotations
@@ -68,27 +68,21 @@ GENERATIONS: Mapping[str, Generation] = {
 }
 """Rows by their name."""
 
-# The smallest level is 2048^2 in all; its smallest bucket, after snapping and clipping, is 2304 x 1728.
+# The smallest level is 2048^2 in all; its smallest bucket, snapped and clipped, is 2304 x 1728.
 _SMALLEST_AREA_PX = 2304 * 1728
 _WIDEST = 16 / 9 + 0.01  # 4096 x 2304 exactly; snapped sides reach a little beyond
+_AT_2K = TrainedSizes(_SMALLEST_AREA_PX, 2688 * 1792, 2688, _WIDEST)
+_TO_4K = TrainedSizes(_SMALLEST_AREA_PX, 4096 * 4096, 4096, _WIDEST)
 
 VARIANTS: Mapping[str, Variant] = {
     row.name: row
     for row in (
-        Variant("2k", "v1", TrainedSizes(_SMALLEST_AREA_PX, 2688 * 1792, 2688, _WIDEST), 6.0, None),
-        Variant(
-            "2kto4k", "v1", TrainedSizes(_SMALLEST_AREA_PX, 4096 * 4096, 4096, _WIDEST), 6.0, (4.0, 1024)
-        ),
-        Variant(
-            "2kto4k_v1pt5", "v1.5", TrainedSizes(_SMALLEST_AREA_PX, 4096 * 4096, 4096, _WIDEST), 6.0,
-            (6.0, 2048),
-        ),
+        Variant("2k", "v1", _AT_2K, 6.0, None),
+        Variant("2kto4k", "v1", _TO_4K, 6.0, (4.0, 1024)),
+        Variant("2kto4k_v1pt5", "v1.5", _TO_4K, 6.0, (6.0, 2048)),
     )
-}  # fmt: skip
+}
 """Rows by their name."""
-
-STUDENT_TIMESTEPS: tuple[float, ...] = (0.999, 0.866, 0.634, 0.342, 0.0)
-"""The distilled schedule of every released student."""
 
 
 def variant(name: str) -> Variant:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a weights file says about itself: names, shapes and dtypes, without reading a single weight.
 
-Two containers: safetensors (a JSON header) and torch's zip (see `torch_zip`). Torch-free; reads kilobytes of gigabytes.
+Two containers: safetensors (a JSON header) and torch's zip (see `torch_zip`). Torch-free; reads
+kilobytes of gigabytes.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any
 from pid_core.errors import CheckpointError, CheckpointMissing
 
 MAX_HEADER_BYTES = 64 << 20
-"""Larger headers are refused: the largest real one (a base model with 5,000 tensors) has less than 1 MiB."""
+"""Larger headers are refused: the largest real one (a base model with 5,000 tensors) has less than
+1 MiB."""
 
 DTYPE_BYTES: Mapping[str, float] = {
-    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
-    "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F4": 0.5,
+    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2,
+    "U16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F4": 0.5,
 }  # fmt: skip
 """Bytes of one element, by the safetensors format's own dtype names."""
 
@@ -56,7 +58,8 @@ class FileHeader:
         """Content of a small tensor of a safetensors file.
 
         Raises:
-            CheckpointError: the container has no offsets, or the tensor is larger than `limit` bytes.
+            CheckpointError: the container has no offsets, or the tensor is larger than `limit`
+                bytes.
         """
         info = self.tensors[name]
         if info.begin < 0 or info.end - info.begin > limit:
@@ -71,7 +74,8 @@ def read_header(path: Path) -> FileHeader:
 
     Raises:
         CheckpointMissing: there is no such file.
-        CheckpointError: the file is neither safetensors nor a torch zip of plain tensors, or it is damaged.
+        CheckpointError: the file is neither safetensors nor a torch zip of plain tensors, or it is
+            damaged.
     """
     from pid_core.inspect.torch_zip import read_torch_zip
 
@@ -97,7 +101,8 @@ def _read_safetensors(path: Path) -> FileHeader:
         if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
             raise CheckpointError(
                 f"{path.name} is neither safetensors nor a torch zip file.",
-                hint="Old torch files (before 1.6) and GGUF are not read; convert them to safetensors.",
+                hint="Old torch files (before 1.6) and GGUF are not read; convert them to "
+                "safetensors.",
             )
         raw = file.read(length)
     try:
@@ -133,5 +138,6 @@ def _check_extent(path: Path, name: str, info: TensorInfo, file_bytes: int) -> N
         )
     if info.dtype in DTYPE_BYTES and info.end - info.begin != expected:
         raise CheckpointError(
-            f"{path.name}: {name} is {list(info.shape)} {info.dtype}, but holds {info.end - info.begin} bytes."
+            f"{path.name}: {name} is {list(info.shape)} {info.dtype}, but holds "
+            f"{info.end - info.begin} bytes."
         )

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every weights file in the model folders: what it is, what goes with it, and what a PiD upscale still lacks.
+"""Every weights file in the model folders: what it is, what goes with it, and what a PiD upscale
+still lacks.
 
-Files are found by content: our own folder, a ComfyUI tree and the Hugging Face hub cache are walked alike. Only headers
-are read, and what they said is remembered by (path, size, time of change). Torch-free: the broker calls this.
+Files are found by content: our own folder, a ComfyUI tree and the Hugging Face hub cache are
+walked alike. Only headers are read, and what they said is remembered by (path, size, time of
+change). Torch-free: the broker calls this.
 """
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ def scan(
     Args:
         folders: places to look into; those that do not exist are passed over.
         cache_file: where to remember what headers said; None = read them all.
-        has_empty_prompt: the embedding of the empty prompt is cached, so upscaling needs no encoder.
+        has_empty_prompt: the embedding of the empty prompt is cached, so upscaling needs no
+            encoder.
     Returns:
         Rows in the order PiD, VAE, text encoder, the rest; ready ones first.
     """

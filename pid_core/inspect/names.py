@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a file's name and its folders' names say: latent family, variant, generation, student or teacher.
+"""What a file's name and its folders' names say: latent family, variant, generation, student or
+teacher.
 
 The file's own name comes first, then the nearest folder. Torch-free.
 """
@@ -80,5 +81,6 @@ def _teacher(texts: list[str]) -> bool | None:
         return True
     if any("distill" in text or "4step" in text for text in texts):
         return False
-    # ComfyUI's names carry `_4step`; the one without it is the teacher (a third party's record, not verified)
+    # ComfyUI's names carry `_4step`; the one without it is the teacher (a third party's record,
+    # not verified)
     return True if _COMFY_RANGE.search(texts[0]) else None

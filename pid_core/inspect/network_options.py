@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network's constructor options, read off the shapes of its tensors; the rest comes from the declared rows.
+"""A network's constructor options, read off the shapes of its tensors; the rest comes from the
+declared rows.
 
-The names are the official ones, so that the network's own reader of official options is the only one. Torch-free.
+The names are the official ones, so that the network's own reader of official options is the only
+one. Torch-free.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Shapes by official tensor names."""
 
 FIRST_CONV = "lq_proj.latent_proj.0.weight"
-"""The latent's first convolution: its presence makes a PiD network, its width tells latent families apart."""
+"""The latent's first convolution: its presence makes a PiD network, its width tells latent
+families apart."""
 
 
 def generation_of(shapes: Shapes) -> str:
@@ -36,7 +39,8 @@ def generation_of(shapes: Shapes) -> str:
     if not has_head and gate_rows == hidden:
         return "v1"
     raise CheckpointMismatch(
-        f"Its gates have {gate_rows} rows and it has {'a' if has_head else 'no'} pixel injection head: "
+        f"Its gates have {gate_rows} rows and it has {'a' if has_head else 'no'} pixel injection "
+        "head: "
         "no released PiD generation is built like that.",
         hint="v1 has one row per channel and no head, v1.5 one row and a head.",
     )
@@ -108,7 +112,8 @@ def unpatchify(conv_in: int, family: Backbone) -> int:
         if conv_in * factor**2 == family.channels:
             return factor
     raise CheckpointMismatch(
-        f"Its first convolution takes {conv_in} channels; a latent of {family.title} has {family.channels}.",
+        f"Its first convolution takes {conv_in} channels; a latent of {family.title} has "
+        f"{family.channels}.",
         hint="The file belongs to another latent family.",
     )
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which layers of a file are quantised, and how: read from its markers, never assumed.
 
-ComfyUI's layouts are data-driven: every quantised layer carries its own marker. Source: ComfyUI 0.33 and comfy-kitchen
-0.2.31 as facts (no released quantised PiD file was seen; the layer lists behind the published sizes are inferred,
-which is why nothing here hard-codes one). Torch-free.
+ComfyUI's layouts are data-driven: every quantised layer carries its own marker. Source: ComfyUI
+0.33 and comfy-kitchen 0.2.31 as facts (no released quantised PiD file was seen; the layer lists
+behind the published sizes are inferred, which is why nothing here hard-codes one). Torch-free.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ MARKER = ".comfy_quant"
 SIDE_TENSORS = (
     MARKER, ".weight_scale", ".input_scale", ".pre_quant_scale", ".scale_weight", ".scale_input",
 )  # fmt: skip
-"""Ends of the names of tensors that belong to a quantised layer and are no parameters of the network."""
+"""Ends of the names of tensors that belong to a quantised layer and are no parameters of the
+network."""
 LEGACY_MARKERS = ("scaled_fp8", "model.diffusion_model.scaled_fp8")
 """Names whose presence says that the whole file is in the older scaled_fp8 layout."""
 

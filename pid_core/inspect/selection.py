@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files one PiD run uses: the user's paths or identifiers first, then the best that were found. Torch-free."""
+"""Which files one PiD run uses: the user's paths or identifiers first, then the best that were
+found. Torch-free."""
 
 from __future__ import annotations
 
@@ -75,7 +76,8 @@ def _weights_path(rows: Sequence[ModelRow], wanted: str) -> Path:
     if not usable:
         raise CheckpointMissing(
             "No PiD weights were found.",
-            hint="Put a PiD checkpoint into a model folder, or name one with --weights; see `pid models`.",
+            hint="Put a PiD checkpoint into a model folder, or name one with --weights; see `pid "
+            "models`.",
         )
     usable.sort(
         key=lambda row: (len(row.lacks), not row.is_distilled, _VARIANT_ORDER.index(row.variant))
@@ -89,7 +91,8 @@ def _vae_path(rows: Sequence[ModelRow], wanted: str, family: str) -> Path:
         found = describe(path, Declared(family=family))
         if found.role != VAE or found.problem:
             raise CheckpointMismatch(
-                f"{path.name} cannot be used as the VAE: {found.problem or f'it is a {found.role} file.'}",
+                f"{path.name} cannot be used as the VAE: "
+                f"{found.problem or f'it is a {found.role} file.'}",
                 hint=found.hint,
             )
         return path
@@ -110,7 +113,8 @@ def _encoder_path(rows: Sequence[ModelRow], wanted: str) -> Path | None:
     found = describe(path)
     if found.role != TEXT_ENCODER or found.problem:
         raise CheckpointMismatch(
-            f"{path.name} cannot be used as the text encoder: {found.problem or f'it is a {found.role} file.'}",
+            f"{path.name} cannot be used as the text encoder: "
+            f"{found.problem or f'it is a {found.role} file.'}",
             hint=found.hint,
         )
     return path

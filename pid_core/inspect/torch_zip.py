@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names, shapes and dtypes of a torch zip file, without torch and without running what it holds.
 
-`data.pkl` inside the zip is a pickle. It is read by an unpickler that knows the few names a plain dict of tensors
-needs, maps each of them to a stand-in of ours, and refuses everything else; no name is ever imported.
+`data.pkl` inside the zip is a pickle. It is read by an unpickler that knows the few names a plain
+dict of tensors needs, maps each of them to a stand-in of ours, and refuses everything else; no
+name is ever imported.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def read_torch_zip(path: Path) -> dict[str, TensorInfo]:
                 raise CheckpointError(f"{path.name} is a zip, but not one that torch wrote.")
             if entries[0].file_size > MAX_PICKLE_BYTES:
                 raise CheckpointError(
-                    f"{path.name}: its index has {entries[0].file_size} bytes; at most {MAX_PICKLE_BYTES} are read."
+                    f"{path.name}: its index has {entries[0].file_size} bytes; at most "
+                    f"{MAX_PICKLE_BYTES} are read."
                 )
             content = _ShapeReader(io.BytesIO(archive.read(entries[0]))).load()
     except pickle.UnpicklingError as error:

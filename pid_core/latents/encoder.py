@@ -74,7 +74,8 @@ class LatentEncoder:
         factor = self.backbone.downsample
         if height % factor or width % factor:
             raise ShapeMismatch(
-                f"{width} x {height} px are no multiple of {factor}, which {self.backbone.title} needs."
+                f"{width} x {height} px are no multiple of {factor}, which {self.backbone.title} "
+                "needs."
             )
         rows, columns = _tiles(height, tile_px), _tiles(width, tile_px)
         if len(rows.starts_px) == len(columns.starts_px) == 1:

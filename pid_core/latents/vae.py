@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A VAE file of any layout -> an encoder that is ready to run. Decoders are left out: PiD decodes."""
+"""A VAE file of any layout -> an encoder that is ready to run. Decoders are left out: PiD
+decodes."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def load_encoder(
         dtype: of its arithmetic; the official code encodes in bfloat16.
     Raises:
         CheckpointMissing: there is no such file.
-        CheckpointMismatch: it is no VAE of that family, or its tensors are not exactly the network's.
+        CheckpointMismatch: it is no VAE of that family, or its tensors are not exactly the
+            network's.
     """
     found = describe(path, Declared(family=family))
     if found.role != VAE or found.problem:

@@ -103,8 +103,8 @@ class Captions:
             what = f"The prompt {prompts[0]!r}" if prompts[0] else "The empty prompt"
             raise CheckpointMissing(
                 f"{what} has no cached embedding, and no caption encoder was found.",
-                hint="Put Gemma 2 2B (gemma_2_2b_it_elm_bf16.safetensors, 5.2 GB) into a model folder"
-                + (", or leave the prompt empty." if self.has("") else "."),
+                hint="Put Gemma 2 2B (gemma_2_2b_it_elm_bf16.safetensors, 5.2 GB) into a model "
+                "folder" + (", or leave the prompt empty." if self.has("") else "."),
             )
         encoder = self._load(self._encoder, self._device)
         prefix = instruction_prefix()
@@ -113,7 +113,8 @@ class Captions:
             rows = encoder.encode(prompt_tokens(encoder.tokenize, prefix, prompt)).cpu()
             if rows.shape[-1] != self._width:
                 raise CheckpointMismatch(
-                    f"The caption encoder gives rows of {rows.shape[-1]}, the network reads {self._width}.",
+                    f"The caption encoder gives rows of {rows.shape[-1]}, the network reads "
+                    f"{self._width}.",
                     hint="Use Gemma 2 2B.",
                 )
             encoded[prompt] = rows

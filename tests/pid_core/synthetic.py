@@ -136,8 +136,9 @@ def split_modulation(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor
 def quantised_layers(found: dict[str, Any]) -> list[str]:
     """Layers that ComfyUI's quantised files are inferred to hold quantised, from their sizes."""
     ends = (
-        "attn.qkv_x", "attn.qkv_y", "attn.proj_x", "attn.proj_y", "mlp_x.w1", "mlp_x.w2", "mlp_x.w3",
-        "mlp_y.w1", "mlp_y.w2", "mlp_y.w3", "adaLN_modulation_img.0", "adaLN_modulation_txt.0",
+        "attn.qkv_x", "attn.qkv_y", "attn.proj_x", "attn.proj_y",
+        "mlp_x.w1", "mlp_x.w2", "mlp_x.w3", "mlp_y.w1", "mlp_y.w2", "mlp_y.w3",
+        "adaLN_modulation_img.0", "adaLN_modulation_txt.0",
         "attn.qkv", "attn.proj", "compress_to_attn", "expand_from_attn",
     )  # fmt: skip
     return [

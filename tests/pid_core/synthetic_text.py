@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small random Gemma 2 with a real (tiny) SentencePiece tokenizer, in the layouts that users have."""
+"""A small random Gemma 2 with a real (tiny) SentencePiece tokenizer, in its usual layouts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PidEngine: picture -> latent -> picture of four times the size. Runs on the worker's main thread."""
+"""PidEngine: picture -> latent -> picture of four times the size. Runs on the worker's main
+thread."""
 
 from __future__ import annotations
 
@@ -115,7 +116,8 @@ class PidEngine:
         """
         if tuple(image.shape) != (1, 3, plan.height_px, plan.width_px):
             raise ShapeMismatch(
-                f"The image is {list(image.shape)}, the plan [1, 3, {plan.height_px}, {plan.width_px}]."
+                f"The image is {list(image.shape)}, the plan [1, 3, {plan.height_px}, "
+                f"{plan.width_px}]."
             )
         sigma = sigma_of(options)
         try:
