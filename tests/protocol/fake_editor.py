@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+
 from pid_client.editor import Placed, Source
 from pid_protocol.errors import InvalidImage
 from pid_protocol.pixels import PixelFormat, Region

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from pid_client.place import NOTE, Place, read_place
 from pid_protocol import auth, discovery
 from pid_protocol.discovery import ConnectionInfo

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pid_protocol import PROTOCOL_VERSION, errors, limits
 from pid_protocol.errors import ConnectError, JobError, PidError, ProtocolError
 from pid_protocol.messages import EVENTS, REQUESTS, Band, Credit, Message

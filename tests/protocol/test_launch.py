@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+
 from pid_client import launch
 from pid_protocol import discovery
 from pid_protocol.errors import BadToken, DaemonNotRunning
-
 from tests.protocol.broker import Broker
 
 ROOT = Path(__file__).parents[2]

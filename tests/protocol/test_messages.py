@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pid_protocol import errors, messages
 from pid_protocol.errors import InvalidImage, PidError, RemoteProtocolError
 from pid_protocol.limits import MAX_SIDE_PX

@@ -11,6 +11,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pid_protocol.errors import LocalProtocolError, RemoteProtocolError
 from pid_protocol.limits import MAX_DEPTH, MAX_HEADER_BYTES, MAX_ITEMS
 from pid_protocol.msgpack import packb, unpackb

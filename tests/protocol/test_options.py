@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import pytest
+
 from pid_client import texts
 from pid_client.options import BY_NAME, KINDS, OPTIONS, changed, options_for, validated
 from pid_protocol.errors import ERRORS_BY_CODE, InvalidRequest

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pid_client.editor import Source
 from pid_client.job import Finished, PreviewImage
 from pid_client.run import Committed, Cut, Update, cut_for, plan, recover, run, try_spot
@@ -25,7 +26,6 @@ from pid_protocol.errors import (
 )
 from pid_protocol.messages import GetJobs
 from pid_protocol.pixels import PixelFormat, Region
-
 from tests.protocol.broker import Broker, Header
 from tests.protocol.fake_editor import FakeEditor
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pid_client.job import Finished, JobSpec, PreviewImage, Receiving
 from pid_client.session import Session
 from pid_protocol.errors import (
@@ -34,7 +35,6 @@ from pid_protocol.errors import (
 from pid_protocol.limits import BAND_BYTES
 from pid_protocol.messages import GetJobs, GetStatus, Jobs, Progress, Queued
 from pid_protocol.pixels import PixelFormat
-
 from tests.protocol.broker import Broker, Header
 
 IMAGE = PixelFormat(640, 512)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import zmq
+
 from pid_client.transport import SocketTransport
 from pid_protocol.errors import (
     BadToken,
