@@ -124,11 +124,11 @@ class Books:
         self._announce(job, Queued(job.id, 0))
         return job
 
-    def tell_positions(self) -> None:
-        """Tell followers where their job stands, if that has changed."""
+    def tell_positions(self, only: Job | None = None) -> None:
+        """Tell followers where their job stands, if that has changed; `only` those of one job."""
         for position, name in enumerate(self.queue.order(), start=1):
             job = self._jobs[name]
-            if job.position != position:
+            if job.position != position and only in (None, job):
                 job.position = position
                 self._announce(job, Queued(name, position))
 

@@ -10,6 +10,10 @@ import psutil
 import torch
 
 
+CPU_MEMORY_TEXTS = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
+"""How torch's CPU allocator puts it, by version and system."""
+
+
 def resolve_device(name: str) -> tuple[str, str]:
     """Turn the broker's word into a device that is there.
 
@@ -54,4 +58,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     RuntimeError."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in CPU_MEMORY_TEXTS)

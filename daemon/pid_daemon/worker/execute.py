@@ -107,8 +107,9 @@ class _Job:
             if not (isinstance(error, NotEnoughMemory) or is_out_of_memory(error)):
                 raise
             log.warning("out of memory: %s", error)
-            plan = self._smaller(plan, error)
-            del error  # its frames hold what did not fit
+            plan, result = self._smaller(plan, error), None
+        if result is None:
+            # Behind the handler: as long as the exception lives, its frames hold what did not fit.
             give_back()
             self._around.cache.make_room()
             result, engine = self._attempt(request, plan)
@@ -211,7 +212,10 @@ class _Job:
         Raises:
             OutOfMemory: there is none.
         """
+        longest_px = max(max(one.width_px, one.height_px) for one in plan.passes)
         reduced = smaller(plan)
+        while reduced and min(one.tile_px for one in reduced.passes) >= longest_px:
+            reduced = smaller(reduced)  # tiles that hold the whole picture are the same plan
         if reduced is None:
             raise OutOfMemory(
                 f"The memory ran out even in the smallest tiles: {error}",
