@@ -62,8 +62,7 @@ class Call:
         except Cancelled:
             return self._procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
         except PidError as error:
-            title, body = texts.error_box(error)
-            return self._failed(f"{title}\n\n{body}")
+            return self._failed(texts.error_box(error)[1])  # GIMP writes a title of its own
         except Exception as error:  # a defect of ours: GIMP would say only that the plug-in crashed
             traceback.print_exc(file=sys.stderr)
             return self._failed(f"PiD has a defect: {error!r}\n\nThe terminal has the traceback.")

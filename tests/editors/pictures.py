@@ -17,6 +17,8 @@ def make(folder: Path) -> None:
     Image.fromarray(photograph).save(folder / "photo.png", dpi=(144, 144))
     large = Image.fromarray(np.tile(photograph, (3, 4, 1)))  # long enough to be interrupted
     large.save(folder / "large.png", compress_level=1)
+    large = Image.fromarray(photograph).resize((640, 768), Image.Resampling.BICUBIC)
+    large.save(folder / "large.png")
     Image.fromarray(pattern(64, 48)).save(folder / "pattern.png")
     Image.fromarray(pattern(64, 48)[..., 0]).save(folder / "gray.png")
     Image.fromarray(pattern(1, 1)).save(folder / "1x1.png")
