@@ -15,31 +15,27 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pid_protocol import PROGRAM_VERSION, PROTOCOL_VERSION, auth, discovery
+from pid_protocol import PROTOCOL_VERSION, auth, discovery
 from pid_protocol.errors import (
-    BadToken,
     ConnectError,
     ConnectionLost,
     DaemonNotRunning,
     PidError,
     RemoteProtocolError,
     TimedOut,
-    VersionMismatch,
     from_wire,
 )
 from pid_protocol.messages import (
     EVENTS,
     Error,
     Fetch,
-    Hello,
     Message,
-    Welcome,
     from_header,
-    to_header,
 )
-from pid_protocol.msgpack import packb, unpackb
+from pid_protocol.msgpack import unpackb
 from pid_protocol.zmtp import Bytes
 
+from .greeting import frames_of, greet, mismatch
 from .job import JobSpec
 from .tracked import Job
 from .transfer import Upload
@@ -76,7 +72,7 @@ class Session:
         self._orders: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._is_closing = False
         self._lost: PidError | None = None
-        self._introduce(client, token, timeout_s)
+        greet(transport, client, token, timeout_s)
         self._thread = threading.Thread(target=self._run, name="pid-session", daemon=True)
         self._thread.start()
 
@@ -110,7 +106,7 @@ class Session:
                 continue
             try:
                 if info.protocol != PROTOCOL_VERSION:  # only now: a dead daemon's file says nothing
-                    raise _mismatch(info.protocol, info.version)
+                    raise mismatch(info.protocol, info.version)
                 return cls(transport, client, info.token, timeout_s)
             except BaseException:
                 transport.close()
@@ -141,7 +137,7 @@ class Session:
             TimedOut: no answer came in time.
         """
         number = self._new_id()
-        frames = _frames(message, id=number)
+        frames = frames_of(message, id=number)
         answer: queue.SimpleQueue[Message | PidError] = queue.SimpleQueue()
         with self._lock:
             self._answers[number] = answer
@@ -174,7 +170,7 @@ class Session:
         job = Job(spec.job, self, Upload(spec, pixels))
         blobs = [spec.icc] if spec.icc is not None else []
         number = self._new_id()
-        frames = _frames(submit, *blobs, id=number)
+        frames = frames_of(submit, *blobs, id=number)
 
         def start() -> None:
             self._jobs[job.id] = self._submitted[number] = job
@@ -209,7 +205,7 @@ class Session:
 
     def post(self, message: Message) -> None:
         """Send a request whose answer nobody waits for."""
-        frames = _frames(message, id=self._new_id())
+        frames = frames_of(message, id=self._new_id())
         self._order(lambda: self._transport.send(frames))
 
     # --- any thread ------------------------------------------------------------------------------
@@ -226,28 +222,6 @@ class Session:
         self._transport.wake()
         if self._lost is not None:  # it was lost meanwhile: nobody will carry the order out
             raise self._lost
-
-    # --- before the thread starts ----------------------------------------------------------------
-
-    def _introduce(self, client: str, token: str, timeout_s: float) -> None:
-        challenge = auth.new_challenge()
-        hello = Hello(PROTOCOL_VERSION, client, PROGRAM_VERSION, challenge)
-        self._transport.send(_frames(hello, id=0))
-        frames = self._transport.receive(timeout_s)
-        if frames is None:
-            raise DaemonNotRunning(f"The daemon did not greet within {timeout_s:g} s.")
-        message = from_header(unpackb(frames[0]), EVENTS)
-        if isinstance(message, Error):
-            raise from_wire(message.code, message.message, message.hint)
-        if not isinstance(message, Welcome):
-            raise RemoteProtocolError(f"The daemon greeted with {message.type!r}.")
-        if not auth.is_same(message.proof, auth.daemon_proof(token, challenge)):
-            raise BadToken(
-                "Whoever answers on the daemon's port cannot prove that it is the daemon.",
-                "Nothing was sent. Restart the daemon with `pid stop` and `pid serve`.",
-            )
-        if message.protocol != PROTOCOL_VERSION:
-            raise _mismatch(message.protocol, message.version)
 
     # --- the session's thread --------------------------------------------------------------------
 
@@ -291,7 +265,7 @@ class Session:
             return  # of a job that nobody here follows any more
         try:
             for reply, blobs in job.receive(message, frames[1:]):
-                self._transport.send(_frames(reply, *blobs))
+                self._transport.send(frames_of(reply, *blobs))
         except PidError as error:  # it costs this job alone
             job.fail(error)
         if job.is_over:
@@ -321,15 +295,3 @@ class Session:
         hint = "The result may be kept: look with `pid jobs`, or recover the last result."
         for job in self._jobs.values():
             job.fail(ConnectionLost(self._lost.message, hint))
-
-
-def _frames(message: Message, *blobs: Bytes, **envelope: int) -> list[Bytes]:
-    return [packb(to_header(message, **envelope)), *blobs]
-
-
-def _mismatch(protocol: int, version: str) -> VersionMismatch:
-    return VersionMismatch(
-        f"The daemon ({version}) speaks protocol {protocol}, "
-        f"this client ({PROGRAM_VERSION}) speaks {PROTOCOL_VERSION}.",
-        "Stop the daemon with `pid stop`, and install client and daemon of the same version.",
-    )

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pid_client.cut import Cut, cut_for
 from pid_client.editor import Source
 from pid_client.job import Finished, PreviewImage
-from pid_client.run import Committed, Cut, Update, cut_for, plan, recover, run, try_spot
+from pid_client.run import Committed, Update, plan, recover, run, try_spot
 from pid_client.session import Session
 from pid_protocol.errors import (
     ConnectionLost,
