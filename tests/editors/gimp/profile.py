@@ -10,7 +10,6 @@ from typing import Any
 
 from pid_daemon.install.editors import GIMP, Profile
 from pid_daemon.install.place import put
-
 from tests.editors.host import GIMP as VERSION
 from tests.editors.host import SHARE, SUITE, Host
 
