@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from pid_core.errors import InvalidOptions
+from pid_core.plan.tiles import Rect
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class WindowLimits:
     """Longest side over shortest side."""
     granule_px: int
     """Every side is a multiple of this: one latent cell."""
+
+
+RELEASED = WindowLimits(2304 * 1728 // 16, 1024 * 1024, 1024, 16 / 9 + 0.01, 16)
+"""Of the 2k-to-4k networks; a plan is made before anybody knows which weights will run it."""
+
+_ATTENTION_IS_HALF_PX = 443**2
+"""Window at which attention costs as much as all else. Source: 9.9 and 13.2 TMAC at 512 x 512."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +128,21 @@ def decode_layout(
             f"{width_px} x {height_px} px cannot be cut into windows of at most {area} px."
         )
     return best[2]
+
+
+def decode_windows(width_px: int, height_px: int, tile_px: int, overlap_px: int) -> list[Rect]:
+    """Windows of a plan in reading order; they may reach beyond a picture that has to be padded."""
+    layout = decode_layout(width_px, height_px, RELEASED, tile_px=tile_px, overlap_px=overlap_px)
+    return [
+        Rect(x, y, layout.x.window_px, layout.y.window_px)
+        for y in layout.y.starts_px
+        for x in layout.x.starts_px
+    ]
+
+
+def work_px(area_px: int) -> float:
+    """Work for one window, in pixels of a window so small that attention costs nothing."""
+    return area_px * (1 + area_px / _ATTENTION_IS_HALF_PX)
 
 
 @dataclass(frozen=True)

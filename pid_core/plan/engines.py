@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pid_core.errors import CheckpointMissing, InvalidOptions, LicenceNotAccepted
-from pid_core.plan.tiles import Rect, tile_cores
+from pid_core.plan.decode import decode_windows, work_px
+from pid_core.plan.tiles import Rect, tile_cores, with_halo
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,38 @@ class EngineTraits:
     """Rows of a tile that the engine's memory grows with; a streaming engine holds a few only."""
     uses_steps: bool = False
     """Whether it denoises in steps."""
+    is_windowed: bool = False
+    """Whether its tiles are the windows of `plan.decode`: sizes as trained, overlap included."""
+    cpu_tile_px: int = 1 << 30
+    """Largest tile on a CPU: attention grows with the square, and there is no hurry for it."""
 
     def cores(self, width_px: int, height_px: int, tile_px: int) -> list[Rect]:
         """The tiles of one pass."""
+        if self.is_windowed:
+            return decode_windows(width_px, height_px, tile_px, self.overlap_px)
         if self.columns:
             return [
                 Rect(one.x, 0, one.width, height_px) for one in tile_cores(width_px, 1, tile_px)
             ]
         return tile_cores(width_px, height_px, tile_px)
+
+    def tiles(self, width_px: int, height_px: int, tile_px: int) -> list[Rect]:
+        """The same with all that the engine reads around them."""
+        cores = self.cores(width_px, height_px, tile_px)
+        if self.is_windowed:
+            return cores
+        return [with_halo(core, self.overlap_px, width_px, height_px) for core in cores]
+
+    def work_px(self, tile: Rect) -> float:
+        """What a tile costs, in pixels of a small one."""
+        area = tile.width * tile.height
+        return work_px(area) if self.is_windowed else area
+
+    def sides(self, device: str) -> tuple[int, ...]:
+        """`tiles_px` that make sense on a kind of device."""
+        if device != "cpu":
+            return self.tiles_px
+        return tuple(side for side in self.tiles_px if side <= self.cpu_tile_px)
 
 
 TRAITS: Mapping[str, EngineTraits] = {
@@ -45,7 +70,9 @@ TRAITS: Mapping[str, EngineTraits] = {
     for traits in (
         EngineTraits("identity", 1, 0, (65_536,)),
         EngineTraits("compact", 4, 36, (1024, 768, 512, 256, 128, 64), columns=True, held_rows=16),
-        EngineTraits("pid", 4, 64, (512, 384, 256), uses_steps=True),
+        EngineTraits(
+            "pid", 4, 64, (1024, 768, 512, 256), uses_steps=True, is_windowed=True, cpu_tile_px=512
+        ),
     )
 }
 """Engines that exist, by name."""

@@ -13,7 +13,7 @@ from pid_core.plan.costs import FINISH_S_PER_PX, HOST_BYTES_PER_PX, Costs
 from pid_core.plan.engine import EnginePlan
 from pid_core.plan.engines import TRAITS, EngineReadiness, EngineTraits, resolve_engine
 from pid_core.plan.request import ENHANCE, UpscaleRequest
-from pid_core.plan.tiles import Rect, with_halo
+from pid_core.plan.tiles import Rect
 
 MAX_SIDE_PX = 65_536
 """A picture's side, in or out."""
@@ -240,10 +240,9 @@ def _engine_plan(
     costs = facts.costs.of(traits.name, facts.dtype, facts.device)
     steps = request.steps if traits.uses_steps else 1
     plan = EnginePlan(traits.name, width_px, height_px, traits.scale, 0, traits.overlap_px)
-    for tile_px in traits.tiles_px:
-        cores = traits.cores(width_px, height_px, tile_px)
-        tiles = [with_halo(core, traits.overlap_px, width_px, height_px) for core in cores]
-        areas = [one.width * one.height for one in tiles]
+    for tile_px in traits.sides(facts.device):
+        tiles = traits.tiles(width_px, height_px, tile_px)
+        work = sum(traits.work_px(one) for one in tiles)
         held = [one.width * min(one.height, traits.held_rows) for one in tiles]
         plan = EnginePlan(
             engine=traits.name,
@@ -255,7 +254,7 @@ def _engine_plan(
             wrap=request.wrap,
             dtype=facts.dtype,
             steps=steps,
-            expected_s=costs.fixed_s + costs.s_per_px * sum(areas) * steps,
+            expected_s=costs.fixed_s + costs.s_per_px * work * steps,
             expected_bytes=round(
                 costs.fixed_bytes
                 + costs.bytes_per_tile_px * max(held)
