@@ -53,15 +53,17 @@ class Config:
     default_engine: str = "auto"
     """The engine that `auto` stands for."""
     model_folders: tuple[str, ...] = ()
-    """Further folders to look for weights in."""
+    """Further folders to look for weights in, such as ComfyUI's models folder; ours and the hub's
+    cache are always looked into."""
     default_weights: str = ""
     """Path or identifier of the PiD weights to use; empty = the best that are found."""
     default_vae: str = ""
     """Path or identifier of the VAE to use with them; empty = the one that fits."""
     default_text_encoder: str = ""
     """Path or identifier of the caption encoder; empty = the one that is found."""
-    pid_licence_accepted: bool = False
-    """Whether the licence of NVIDIA's PiD weights (non-commercial use) was acknowledged."""
+    accepted_licences: tuple[str, ...] = ()
+    """Licences that a person accepted, by the names in `pid_protocol.licences`; each is asked for
+    once."""
     spool_quota_mib: int = 20_480
     """MiB of disk for pictures under way and results."""
     result_expiry_s: float = 86_400.0

@@ -52,7 +52,7 @@ class Run(Message):
     readiness: dict[str, bool] = field(default_factory=dict[str, bool])
     """What the broker knows of PiD's weights: `pid_installed`, `pid_acknowledged`."""
     files: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Where PiD's files are looked for: weights, vae, text_encoder, model_folders, cache_folder."""
+    """PiD's files, chosen by the broker: weights, vae, text_encoder, cache_folder; empty = none."""
     costs: dict[str, Any] = field(default_factory=dict[str, Any])
     """Coefficients that differ from the defaults."""
 

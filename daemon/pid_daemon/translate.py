@@ -21,7 +21,7 @@ BY_CORE_CLASS: dict[type[core.CoreError], type[wire.PidError]] = {
 
 
 ACKNOWLEDGE = (
-    "`pid config set pid_licence_accepted true` acknowledges it; or choose the engine compact."
+    "`pid models accept NSCLv1` asks for it once; the engine compact is free for any use."
 )
 
 

@@ -12,6 +12,7 @@ from pid_core.errors import InvalidOptions
 from pid_core.plan.tiles import Rect
 
 UPSCALE, ENHANCE = "upscale", "enhance"
+AUTO = "auto"
 WRAPS = ("none", "x", "y", "both")
 MAX_FACTOR = 8.0
 """Largest enlargement of a side; beyond it the engines only invent."""
@@ -31,7 +32,7 @@ class UpscaleRequest:
     """Exact width of the result in pixels, together with `height`; goes before `longest`."""
     height: int = 0
     """Exact height of the result in pixels."""
-    engine: str = "auto"
+    engine: str = AUTO
     """`auto` or an engine's name."""
     weights: str = ""
     """Identifier of the weights; empty = the engine's default."""
@@ -87,6 +88,8 @@ class UpscaleRequest:
             raise InvalidOptions(
                 f"wrap is {values['wrap']!r}; it has to be one of {', '.join(WRAPS)}."
             )
+        if values.get("weights") and values.get("engine", AUTO) == AUTO:
+            values["engine"] = "pid"  # the only engine whose weights can be named
         if region is not None:
             region = Rect(region.x, region.y, region.width, region.height)
         return cls(kind=kind, region=region, has_mask=has_mask, **values)

@@ -5,9 +5,9 @@ its own client."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import zmq
 from pid_client.options import validated
@@ -19,9 +19,11 @@ from pid_protocol.errors import (
     RemoteProtocolError,
     VersionMismatch,
 )
+from pid_protocol.licences import licence
 from pid_protocol.limits import MAX_FRAMES
 from pid_protocol.messages import (
     REQUESTS,
+    AcceptLicence,
     Band,
     Cancel,
     Credit,
@@ -53,6 +55,7 @@ from pid_daemon.broker.delivery import Deliveries
 from pid_daemon.broker.jobs import ENDED, UNFINISHED, Job, State
 from pid_daemon.broker.sessions import Session, Sessions
 from pid_daemon.broker.submission import Submission
+from pid_daemon.settings_file import accept_licence
 from pid_daemon.wire import Buffer, unpack_header
 
 log = logging.getLogger(__name__)
@@ -88,8 +91,11 @@ class Actions(Protocol):
         """Answer with every weights file, in a while."""
         ...
 
-    def facts(self) -> DeviceFacts:
-        """What is known of the device now."""
+    def look_soon(self) -> None:
+        """Look for weights again, some time."""
+
+    def facts(self, options: Mapping[str, Any]) -> DeviceFacts:
+        """What is known of the device now, and of the engine that the options ask for."""
         ...
 
 
@@ -174,12 +180,14 @@ class Dispatcher:
             case GetPlan():
                 check_image(message.image, message.region)
                 asked = replace(message, options=validated(message.kind, message.options))
-                facts = self._actions.facts()
+                facts = self._actions.facts(asked.options)
                 return plans.answer(plans.plan_of(asked, facts), facts)
             case Cancel():
                 self._actions.cancel(self._books.find(message.job))
             case Forget():
                 self._forget(self._books.find(message.job))
+            case AcceptLicence():
+                accept_licence(licence(message.licence).name)
             case Unload():
                 self._actions.unload()
             case Shutdown():
@@ -202,6 +210,7 @@ class Dispatcher:
         if not 0 < len(hello.client) <= MAX_CLIENT_CHARS:
             raise InvalidRequest(f"A client's name has 1 to {MAX_CLIENT_CHARS} characters.")
         session.client = hello.client
+        self._actions.look_soon()
         proof = self._prove(hello.challenge)
         self._sessions.answer(session, Welcome(PROTOCOL_VERSION, PROGRAM_VERSION, proof), to)
 

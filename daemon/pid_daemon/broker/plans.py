@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import psutil
 from pid_protocol.messages import GetPlan, Plan, Submit
 
@@ -31,10 +34,18 @@ def plan_of(asked: Submit | GetPlan, facts: DeviceFacts, *, has_mask: bool = Fal
 
 
 def facts_of(
-    holdings: list[Holding], shelf: Shelf, costs: Costs, devices: tuple[str, ...]
+    options: Mapping[str, Any],
+    holdings: list[Holding],
+    shelf: Shelf,
+    costs: Costs,
+    devices: tuple[str, ...],
 ) -> DeviceFacts:
     """What is known of the first device: from its worker once there was one, else from the
-    system."""
+    system.
+
+    Raises:
+        PidError: the options ask for an engine by name, and this is why it cannot be.
+    """
     device = _kind(holdings[0].device if holdings else devices[0])
     is_cpu = device == "cpu"
     return DeviceFacts(
@@ -48,7 +59,7 @@ def facts_of(
             else 0
         ),
         budget_bytes=shelf.config.memory_budget_mib << 20,
-        readiness=shelf.readiness(has_gpu=not is_cpu),
+        readiness=shelf.readiness(options, has_gpu=not is_cpu),
         costs=costs,
     )
 

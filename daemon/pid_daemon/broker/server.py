@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import zmq
@@ -124,9 +124,8 @@ class Broker:
         )
         self._pool = Pool(config, self._devices, self._waiting, self._take, self._reports.receive)
         self._submission = Submission(
-            self._sessions, self._books, self._intake, self.facts, self._shelf.find,
-            self._pool.warm, self._pool.wake,
-        )  # fmt: skip
+            self._sessions, self._books, self._intake, self.facts, self._pool.warm, self._pool.wake
+        )
         self._dispatcher = Dispatcher(
             self._sessions,
             self._books,
@@ -211,9 +210,15 @@ class Broker:
 
         self._keep(look())
 
-    def facts(self) -> DeviceFacts:
-        """What is known of the device now."""
-        return plans.facts_of(self._pool.holdings, self._shelf, self._costs.costs, self._devices)
+    def look_soon(self) -> None:
+        """Look for weights again, some time."""
+        self._shelf.look_soon()
+
+    def facts(self, options: Mapping[str, Any]) -> DeviceFacts:
+        """What is known of the device now, and of the engine that the options ask for."""
+        return plans.facts_of(
+            options, self._pool.holdings, self._shelf, self._costs.costs, self._devices
+        )
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; asyncio itself holds tasks only weakly."""
@@ -235,13 +240,14 @@ class Broker:
         return None
 
     def _order(self, job: Job) -> link.Run:
-        readiness = self._shelf.readiness(has_gpu=True)  # the worker knows its device itself
+        options = job.submit.options
+        readiness = self._shelf.readiness(options, has_gpu=True)  # the worker knows its own device
         return link.Run(
             job=job.id,
             folder=str(self._spool.path(job.id)),
             kind=job.submit.kind,
             image=job.submit.image,
-            options=job.submit.options,
+            options=options,
             region=job.submit.region,
             mask=job.submit.mask,
             keep_alive_s=self._books.keep_alive_s(job, self._config.keep_alive_s),
@@ -249,7 +255,7 @@ class Broker:
                 "pid_installed": readiness.pid_installed,
                 "pid_acknowledged": readiness.pid_acknowledged,
             },
-            files=self._shelf.files(job.submit.options["weights"]),
+            files=self._shelf.files(options),
             costs=self._costs.costs.to_dict(),
         )
 

@@ -1,46 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The weights on this machine, and what the settings say of them. Files are read in a thread of its
-own."""
+"""The weights on this machine, and what the settings say of them. Files are looked for in a thread
+of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pid_protocol.errors import CheckpointMissing, PidError
+from pid_protocol.errors import PidError
+from pid_protocol.licences import PID_WEIGHTS
 
-from pid_core.inspect import ModelRow, scan
+from pid_core.inspect import ModelRow, PidFiles, describe, scan
 from pid_core.inspect.fingerprint import cached_captions
+from pid_core.inspect.models import row_of
 from pid_core.plan import EngineReadiness
+from pid_daemon import named_files
+from pid_daemon.broker.weights import Found, Outcome, check_prompts, files_of, is_wanted
 from pid_daemon.config import Config, cache_folder, config_path, load_config, own_models_folder
 
 log = logging.getLogger(__name__)
 
 MAX_ROWS = 1_000
 """Rows of one answer; a header has an end."""
+PAUSE_S = 5.0
+"""Looks that nobody asked for are at least so far apart."""
 LIVE_SETTINGS = (
     "model_folders",
     "default_weights",
     "default_vae",
     "default_text_encoder",
-    "pid_licence_accepted",
+    "accepted_licences",
 )
 """Settings that a running daemon takes up when the file changes: nobody restarts it for a
 licence."""
 
 
 class Shelf:
-    """What `scan` found last, and the settings about models."""
+    """What was found last, and the settings about models."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._read_ns = self._changed_ns()
-        self._rows: list[ModelRow] = []
-        self._scan: asyncio.Task[None] | None = None
+        self._found = Found()
+        self._outcomes: dict[str, Outcome] = {}
+        """Files by the names that a job gives, since the last look."""
+        self._look: asyncio.Task[None] | None = None
+        self._is_stale = False
+        """Whether somebody asked after the look under way had begun."""
+        self._looked_s = float("-inf")
 
     @property
     def config(self) -> Config:
@@ -55,7 +68,8 @@ class Shelf:
             else:
                 live = {name: getattr(fresh, name) for name in LIVE_SETTINGS}
                 self._config = replace(self._config, **live)
-                self._look_soon()
+                self._outcomes.clear()
+                self._look_again()
         return self._config
 
     def folders(self) -> list[Path]:
@@ -67,72 +81,128 @@ class Shelf:
         return [own_models_folder(), *named, Path(hub)]
 
     async def rows(self) -> list[dict[str, Any]]:
-        """Look again; those who ask at the same time share one look."""
-        await asyncio.shield(self._look_soon())
-        return [row.to_dict() for row in self._rows[:MAX_ROWS]]
+        """Look again, and say what there is."""
+        await asyncio.shield(self._look_again())
+        defaults = self._default_paths()
+        rows = (*self._found.rows, *self._found.aside)[:MAX_ROWS]
+        return [{**row.to_dict(), "is_default": row.path in defaults} for row in rows]
 
-    def readiness(self, *, has_gpu: bool) -> EngineReadiness:
-        """What `auto` and the refusals depend on."""
-        installed = any(
-            row.kind == "pid" and row.state == "ready" and not row.lacks for row in self._rows
-        )
-        return EngineReadiness(installed, self.config.pid_licence_accepted, has_gpu)
+    def look_soon(self) -> None:
+        """Look again some time: somebody is there who may want to know."""
+        if time.monotonic() - self._looked_s > PAUSE_S:
+            self._look_again()
 
-    def find(self, weights: str) -> str:
-        """The path of weights that a client names; empty stays empty.
-
-        Only what lies in the folders of the settings can be named: a client never makes us open any
-        other file.
-
-        Raises:
-            CheckpointMissing: nothing of that name was found.
-        """
-        if not weights:
-            return ""
-        for row in self._rows:
-            if weights in (row.id, row.path) and row.state == "ready":
-                return row.path
-        raise CheckpointMissing(
-            f"There are no weights {weights[:80]!r} in the model folders.",
-            "`pid models` looks again and lists what there is.",
-        )
-
-    def files(self, weights: str) -> dict[str, Any]:
-        """What a worker needs to find PiD's files.
+    def readiness(self, options: Mapping[str, Any], *, has_gpu: bool) -> EngineReadiness:
+        """What `auto` and the refusals depend on.
 
         Args:
-            weights: as the job says; empty = the default.
+            options: checked rows of the options table.
+            has_gpu: whether the worker's device is one.
         Raises:
-            CheckpointMissing: as `find`.
+            CheckpointMissing, CheckpointMismatch, InvalidRequest: PiD is asked for by name, and
+                this is why it cannot be.
         """
-        config = self.config
+        accepted = PID_WEIGHTS.name in self.config.accepted_licences
+        try:
+            self._files(options)
+        except PidError:
+            self.look_soon()  # whoever puts the file there tries again
+            if is_wanted(options):
+                raise
+            return EngineReadiness(False, accepted, has_gpu)
+        return EngineReadiness(True, accepted, has_gpu)
+
+    def files(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a worker needs to load PiD; empty where it cannot be loaded.
+
+        Args:
+            options: checked rows of the options table.
+        Raises:
+            CheckpointMissing, CheckpointMismatch, InvalidRequest: as `readiness`.
+        """
+        try:
+            files = self._files(options)
+        except PidError:
+            if is_wanted(options):
+                raise
+            return {}
         return {
-            "weights": self.find(weights) or config.default_weights,
-            "vae": config.default_vae,
-            "text_encoder": config.default_text_encoder,
-            "model_folders": [str(folder) for folder in self.folders()],
+            "weights": str(files.weights),
+            "vae": str(files.vae),
+            "text_encoder": str(files.text_encoder or ""),
             "cache_folder": str(cache_folder()),
         }
 
-    def _look_soon(self) -> asyncio.Task[None]:
-        if self._scan is None or self._scan.done():
-            self._scan = asyncio.create_task(self._look_in_thread())
-        return self._scan
+    def _files(self, options: Mapping[str, Any]) -> PidFiles:
+        names = str(options["weights"])
+        config = self.config
+        if names not in self._outcomes:
+            self._outcomes[names] = _outcome(self._found, names, config)
+        outcome = self._outcomes[names]
+        if isinstance(outcome, PidError):
+            raise outcome
+        check_prompts(outcome, options, cache_folder() / "captions")
+        return outcome
 
-    async def _look_in_thread(self) -> None:
-        self._rows = await asyncio.to_thread(self._look, self.folders())
+    def _default_paths(self) -> set[str]:
+        outcome = self._outcomes.get("")
+        if not isinstance(outcome, PidFiles):
+            return set()
+        return {str(outcome.weights), str(outcome.vae), str(outcome.text_encoder)}
 
-    def _look(self, folders: list[Path]) -> list[ModelRow]:
-        cache = cache_folder()
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            log.warning("%s cannot be made; what headers say is not remembered", cache)
-        has_empty_prompt = bool(list(cached_captions(cache / "captions", "")))
-        return scan(folders, cache_file=cache / "headers.json", has_empty_prompt=has_empty_prompt)
+    def _look_again(self) -> asyncio.Task[None]:
+        """Begin a look; one that is under way is followed by another, as it may have passed what is
+        new."""
+        self._is_stale = True
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._keep_looking())
+        return self._look
+
+    async def _keep_looking(self) -> None:
+        while self._is_stale:
+            self._is_stale = False
+            config, folders = self.config, self.folders()
+            found, outcome = await asyncio.to_thread(_look, folders, config)
+            self._found, self._outcomes = found, {"": outcome}
+            self._looked_s = time.monotonic()
 
     def _changed_ns(self) -> int:
         try:
             return config_path().stat().st_mtime_ns
         except OSError:
             return 0
+
+
+def _look(folders: list[Path], config: Config) -> tuple[Found, Outcome]:
+    """Read headers, and choose the defaults."""
+    cache = cache_folder()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        log.warning("%s cannot be made; what headers say is not remembered", cache)
+    has_empty_prompt = bool(cached_captions(cache / "captions", ""))
+    rows = scan(folders, cache_file=cache / "models.json", has_empty_prompt=has_empty_prompt)
+    known = {os.path.realpath(row.path) for row in rows}
+    aside = [
+        row
+        for path in named_files.named_files()
+        if os.path.realpath(path) not in known and (row := _row_aside(path)) is not None
+    ]
+    found = Found(rows, aside)
+    return found, _outcome(found, "", config)
+
+
+def _row_aside(path: Path) -> ModelRow | None:
+    try:
+        return row_of(path, describe(path)) if path.is_file() else None
+    except Exception:
+        # any file may have been named; one that cannot be read keeps nobody from the others
+        log.exception("%s cannot be looked into", path)
+        return None
+
+
+def _outcome(found: Found, names: str, config: Config) -> Outcome:
+    try:
+        return files_of(found, names, config)
+    except PidError as error:
+        return error

@@ -5,7 +5,8 @@ the job is accepted."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pid_protocol.errors import InvalidRequest, PidError, QueueFull, RemoteProtocolError
 from pid_protocol.limits import BAND_CREDITS, MAX_JOBS_PER_CLIENT
@@ -30,8 +31,7 @@ class Submission:
         sessions: Sessions,
         books: Books,
         intake: Intake,
-        facts: Callable[[], DeviceFacts],
-        find_weights: Callable[[str], str],
+        facts: Callable[[Mapping[str, Any]], DeviceFacts],
         coming: Callable[[], None],
         accepted: Callable[[], None],
     ) -> None:
@@ -41,8 +41,7 @@ class Submission:
             sessions: for the answers.
             books: where accepted jobs go.
             intake: where pixels go.
-            facts: what is known of the device now.
-            find_weights: knows the weights that may be named.
+            facts: what is known of the device now, and of the engine that the options ask for.
             coming: called when a job's pixels will follow.
             accepted: called when a job waits to be run.
         """
@@ -50,7 +49,6 @@ class Submission:
         self._books = books
         self._intake = intake
         self._facts = facts
-        self._find_weights = find_weights
         self._coming = coming
         self._accepted = accepted
 
@@ -98,11 +96,12 @@ class Submission:
             self._books.fail(job, error)
             return
         self._accepted()
+        if job.state is State.QUEUED:
+            self._books.tell_positions(only=job)
 
     def _job(self, session: Session, submit: Submit, profile_bytes: int) -> Job:
         image = submit.image
-        self._find_weights(submit.options["weights"])
-        plan = plans.plan_of(submit, self._facts(), has_mask=submit.mask)
+        plan = plans.plan_of(submit, self._facts(submit.options), has_mask=submit.mask)
         num_pixels = image.width * image.height
         input_bytes = image.num_bytes + submit.mask * num_pixels
         samples = CHANNELS[image.channels] + int(submit.mask and not image.has_alpha)

@@ -75,6 +75,14 @@ def engine_key(plan: UpscalePlan, run: link.Run, device: str) -> Key:
     return Key("pid", str(files.get("weights", "")), device, dtype, companions)
 
 
+def file_bytes(key: Key) -> int:
+    """About what a model will hold: the size of its network's file; 0 = not known."""
+    try:
+        return Path(key.weights).stat().st_size if key.weights else 0
+    except OSError:  # loading says it better
+        return 0
+
+
 class _Job:
     """The course of one job: what it reports, and how long each stage takes."""
 
@@ -126,7 +134,9 @@ class _Job:
         around = self._around
         key = engine_key(plan, self._run, around.device)
         self._report("loading", 0.0)
-        with around.cache.use(key, keep_alive_s=self._run.keep_alive_s) as engine:
+        with around.cache.use(
+            key, expected_bytes=file_bytes(key), keep_alive_s=self._run.keep_alive_s
+        ) as engine:
             self._stop_if_wanted()
             pixels, mask = self._input()
             steps = cast(

@@ -141,7 +141,7 @@ class Worker:
             settings = {
                 "vae": vae,
                 "text_encoder": text_encoder,
-                "model_folders": self._files["model_folders"],
+                "looks": False,  # the broker has chosen already
                 "cache_folder": self._files["cache_folder"],
                 "licence_accepted": True,  # the plan was refused otherwise
             }

@@ -22,6 +22,7 @@ def create(
     text_encoder: str = "",
     model_folders: Sequence[str | Path] = (),
     cache_folder: str | Path = "",
+    looks: bool = True,
     licence_accepted: bool = False,
     declared: Declared | None = None,
 ) -> PidEngine:
@@ -35,6 +36,7 @@ def create(
         text_encoder: path or identifier; empty = the one found, if any.
         model_folders: where files are looked for; a named file's own folder is looked into as well.
         cache_folder: for caption embeddings, safetensors twins of .pth files and what headers said.
+        looks: whether folders are looked into at all; False = only the named files are used.
         licence_accepted: the licence of the weights was acknowledged.
         declared: the user's word about `weights`.
     Raises:
@@ -52,6 +54,7 @@ def create(
     named = [Path(file).expanduser() for file in (weights, vae, text_encoder) if file]
     folders = [Path(folder) for folder in model_folders]
     folders += [file.parent for file in named if file.is_file()]
-    rows = scan(folders, cache_file=cache / "headers.json" if cache else None)
+    cache_file = cache / "headers.json" if cache else None
+    rows = scan(folders, cache_file=cache_file) if looks else []
     files = choose(rows, weights=weights, vae=vae, text_encoder=text_encoder, declared=declared)
     return PidEngine(files, device=device, dtype=dtype, cache_folder=cache)
