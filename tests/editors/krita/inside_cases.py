@@ -151,6 +151,21 @@ def enhanced(document, node=None, action="pid_enhance_again", **options):
     }  # fmt: skip
 
 
+def job_list():
+    """The docker's list, seen, so that it looks for results."""
+    from PyQt5 import QtWidgets
+
+    docker = next(d for d in KRITA.dockers() if d.objectName() == "pid_docker")
+    docker.setVisible(True)
+    docker.raise_()
+    return next(w for w in docker.findChildren(QtWidgets.QListWidget))
+
+
+def waiting(jobs):
+    items = [jobs.item(i) for i in range(jobs.count())]
+    return [item for item in items if item.text().startswith("Recover: ")]
+
+
 KEPT = []
 
 
@@ -404,6 +419,18 @@ def document_closed_mid_job():
     yield from until(said_kept, 60)
     report = {"said": list(KEPT)}
     KEPT[:] = []
+    jobs = job_list()
+    count = len(KRITA.documents())
+    yield from until(lambda: waiting(jobs))
+    report["waiting"] = [item.text() for item in waiting(jobs)]
+    jobs.itemActivated.emit(waiting(jobs)[0])
+    yield from until(lambda: len(KRITA.documents()) > count)
+    yield 0.5
+    made = KRITA.documents()[-1]
+    report["recovered"] = [made.width(), made.height(), [n.name() for n in layers(made)]]
+    yield from until(lambda: not waiting(job_list()))
+    report["left"] = len(waiting(jobs))
+    yield from closed(made)
     return report
 
 

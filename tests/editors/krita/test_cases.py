@@ -110,7 +110,10 @@ def test_result_goes_to_where_the_run_began(report: dict[str, Any]) -> None:
     assert (found["first"], found["second"]) == (1, 1)
 
 
-def test_result_of_a_closed_document_waits(report: dict[str, Any]) -> None:
+def test_result_of_a_closed_document_waits_and_is_recovered(report: dict[str, Any]) -> None:
     found = report["document_closed_mid_job"]
     assert "failed" not in found, found["failed"]
     assert "can be recovered" in " ".join(found["said"])
+    assert found["waiting"] == ["Recover: Background"]
+    assert found["recovered"] == [320, 384, ["Background"]]
+    assert found["left"] == 0
