@@ -27,10 +27,11 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from PIL import Image
+
 from pid_client.job import JobSpec
 from pid_client.session import Session
 from pid_protocol.pixels import PixelFormat
-from PIL import Image
 
 SIDE_PX = 4096
 LIMIT_S, LIMIT_COPIES = 0.6, 8.0

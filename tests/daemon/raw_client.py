@@ -14,6 +14,7 @@ from typing import Any
 
 import msgpack
 import zmq
+
 from pid_protocol import PROGRAM_VERSION, PROTOCOL_VERSION
 from pid_protocol.limits import BAND_BYTES, BAND_CREDITS
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgpack
 import pytest
-from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES, MAX_DEPTH, MAX_HEADER_BYTES
 
+from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES, MAX_DEPTH, MAX_HEADER_BYTES
 from tests.daemon.raw_client import JobFailed, RawClient, new_job
 from tests.daemon.real_daemon import RealDaemon
 

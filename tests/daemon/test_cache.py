@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pid_daemon.worker.cache import Entry, Key, ModelCache, expired, victims
 
 GIB = 1 << 30

@@ -5,14 +5,16 @@ processes."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 
 import psutil
 import pytest
-from pid_protocol.limits import BAND_CREDITS
 
+from pid_protocol.limits import BAND_CREDITS
 from tests.daemon.raw_client import JobFailed, RawClient, new_job
 from tests.daemon.real_daemon import RealDaemon
 
@@ -233,8 +235,6 @@ def test_the_unix_socket_and_the_connection_file_come_back(make_daemon: MakeDaem
 
 
 def test_a_lost_spool_folder_costs_only_what_was_in_it(make_daemon: MakeDaemon) -> None:
-    import shutil
-
     daemon = make_daemon()
     with daemon.client() as client:
         job = client.submit(32, 32)
@@ -244,6 +244,39 @@ def test_a_lost_spool_folder_costs_only_what_was_in_it(make_daemon: MakeDaemon) 
         with pytest.raises(JobFailed, match="no longer on disk"):
             client.wait(job, "band")
         client.result(client.submit(32, 32))
+
+
+def test_a_folder_that_vanishes_under_an_upload_costs_that_job_alone(
+    shared_daemon: RealDaemon,
+) -> None:
+    with shared_daemon.client() as client:
+        job = new_job()
+        image = {"width": 64, "height": 64, "channels": "gray"}
+        client.ask({"type": "submit", "job": job, "kind": "enhance", "image": image})
+        shutil.rmtree(shared_daemon.spool / job)
+        client.send_pixels(job, bytes(64 * 64))
+        with pytest.raises(JobFailed) as failure:
+            client.wait(job, "queued")
+        assert failure.value.code == "spool_full"
+        client.result(client.submit(8, 8))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a running process's memory")
+def test_a_worker_without_memory_says_so_and_goes_on(make_daemon: MakeDaemon) -> None:
+    daemon = make_daemon()
+    daemon.warm_up()
+    worker = psutil.Process(daemon.worker_pid())
+    little = worker.memory_info().vms + (20 << 20)
+    unlimited = (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY)
+    with daemon.client() as client:
+        worker.rlimit(psutil.RLIMIT_AS, (little, psutil.RLIM_INFINITY))
+        job = client.submit(400, 400, kind="upscale", engine="compact")
+        with pytest.raises(JobFailed) as failure:
+            client.result(job)
+        assert failure.value.code == "out_of_memory"
+        worker.rlimit(psutil.RLIMIT_AS, unlimited)
+        client.result(client.submit(64, 64, kind="upscale", engine="compact"))
+        assert daemon.worker_pid() == worker.pid
 
 
 def test_a_worker_that_cannot_start_is_reported(make_daemon: MakeDaemon) -> None:

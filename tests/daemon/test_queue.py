@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from pid_daemon.broker.queue import FairQueue
 
 Waiting = tuple[str, str, str]
