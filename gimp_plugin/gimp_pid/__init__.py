@@ -9,7 +9,6 @@
     placing     results as layers
     dialog      the window before a run, with the plan
     spot        "Try a spot", before and after
-    background  the dialog's thread, which speaks to the daemon
 
 GIMP's interface is called on the main thread only.
 """

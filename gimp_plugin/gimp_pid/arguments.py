@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gi.repository import Gimp, GObject
+
 from pid_client.options import Option, options_for
 
 SHOW_HIDDEN = "PID_HIDDEN_CHOICES"

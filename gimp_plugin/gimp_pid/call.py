@@ -11,6 +11,7 @@ from typing import Any
 
 import gi
 from gi.repository import Gimp, GLib, GObject
+
 from pid_client import launch, run, texts
 from pid_client.place import read_place
 from pid_client.session import Session

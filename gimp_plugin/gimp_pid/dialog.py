@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from gi.repository import Gimp, GimpUi, GLib, Gtk
+
 from pid_client import run, texts
+from pid_client.background import Background
 from pid_client.editor import Source
 from pid_client.job import Finished
 from pid_client.options import UPSCALE, options_for
@@ -18,7 +20,6 @@ from pid_protocol.errors import PidError
 from pid_protocol.pixels import PixelFormat
 
 from . import arguments
-from .background import Background
 from .editor import GimpEditor
 from .placing import PARASITE
 from .spot import Spot, SpotView, spot_at, thumbnail
@@ -57,7 +58,7 @@ class Dialog:
         title = texts.UPSCALE_TITLE if kind == UPSCALE else texts.ENHANCE_TITLE
         self._window = GimpUi.ProcedureDialog.new(procedure, config, title)
         self._fill()
-        self._background = Background(connect)
+        self._background = Background(connect, _on_main_thread)
         config.connect("notify", lambda *_: self._changed())
         self._changed()
 
@@ -109,7 +110,7 @@ class Dialog:
             content.pack_start(widget, False, False, 6)
             widget.show()
         if options := self._settings_of_layer():
-            button = Gtk.Button.new_with_mnemonic(f"_{texts.REUSE_LABEL}")
+            button = Gtk.Button.new_with_mnemonic(f"_{texts.REUSE}")
             button.connect(
                 "clicked", lambda *_: arguments.assign(self._config, self._kind, options)
             )
@@ -202,3 +203,11 @@ class Dialog:
 
         self._spot.say(texts.READING)
         self._background.ask("spot", work, show)
+
+
+def _on_main_thread(call: Callable[[], None]) -> None:
+    def once() -> bool:
+        call()
+        return GLib.SOURCE_REMOVE
+
+    GLib.idle_add(once)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gi.repository import Gimp
+
 from pid_client import texts
 from pid_client.editor import Placed, Source
 from pid_protocol.errors import InvalidImage

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from gi.repository import Babl, Gegl, Gimp
+
 from pid_protocol.pixels import PixelFormat, Region
 
 DEPTHS = {

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from gi.repository import Babl, Gimp
+
 from pid_client.editor import Placed
 from pid_protocol.pixels import PixelFormat, Region
 

@@ -14,6 +14,7 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Babl", "0.1")
 
 from gi.repository import Gegl, Gimp, GObject  # noqa: E402
+
 from pid_client.options import ENHANCE, UPSCALE  # noqa: E402
 
 from . import arguments, call  # noqa: E402

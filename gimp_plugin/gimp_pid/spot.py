@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gi.repository import GdkPixbuf, GLib, Gtk
+
 from pid_client import texts
 from pid_client.editor import Source
 from pid_client.job import Finished

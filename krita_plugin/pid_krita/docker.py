@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from krita import DockWidget
+
 from pid_client import texts
 from pid_client.options import ENHANCE, UPSCALE
 from pid_protocol.errors import Cancelled, PidError

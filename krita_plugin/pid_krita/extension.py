@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from krita import DockWidgetFactory, DockWidgetFactoryBase, Extension, Krita
+
 from pid_client.options import ENHANCE, UPSCALE
 from pid_protocol.errors import PidError
 

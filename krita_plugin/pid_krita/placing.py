@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from krita import Krita
+
 from pid_client import texts
 from pid_client.editor import Placed
 from pid_protocol.errors import InvalidImage
@@ -31,7 +32,7 @@ def check_still_there(document: Any, nodes: Sequence[Any]) -> None:
         raise InvalidImage(texts.DOCUMENT_GONE)
     for node in nodes:
         if document.nodeByUniqueID(node.uniqueId()) is None:
-            raise InvalidImage(texts.LAYER_GONE)
+            raise InvalidImage(texts.LAYER_DELETED.format(name=node.name()))
 
 
 def above_sources(document: Any, results: Sequence[Placed], grows: bool) -> Iterator[None]:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from krita import Krita
+
 from pid_client.options import options_for, validated
 from pid_protocol.errors import InvalidRequest
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from krita import Krita
+
 from pid_client import run, texts
 from pid_client.background import Background
 from pid_client.options import ENHANCE, UPSCALE
