@@ -9,7 +9,7 @@ from krita import DockWidget
 
 from pid_client import texts
 from pid_client.options import ENHANCE, UPSCALE
-from pid_protocol.errors import Cancelled, PidError
+from pid_protocol.errors import PidError
 
 from .jobs import JobList
 from .panel import Panel
@@ -18,7 +18,7 @@ from .qt import QtCore, QtWidgets
 from .runs import Run
 from .split import Split, image_of
 from .spot import Spot
-from .workbench import TITLES, Workbench, warn
+from .workbench import TITLES, Workbench
 
 
 class Desk(QtWidgets.QWidget):
@@ -159,9 +159,3 @@ class PidDocker(DockWidget):
     def canvasChanged(self, _canvas: Any) -> None:
         """Krita's call when another document becomes active."""
         self._desk.refresh()
-
-
-def tell_end(run: Run) -> None:
-    """Say in a box why a run ended without a result, unless it was cancelled."""
-    if run.is_over and run.error is not None and not isinstance(run.error, Cancelled):
-        warn(run.error)

@@ -13,7 +13,7 @@ from pid_protocol.errors import PidError
 
 from . import settings
 from .dialog import open_dialog
-from .docker import PidDocker, tell_end
+from .docker import PidDocker
 from .workbench import Workbench, warn
 
 ACTIONS = (
@@ -61,7 +61,7 @@ class PidExtension(Extension):
         for run in self._workbench.runs.all:
             if run.is_over and id(run) not in self._told:
                 self._told.add(id(run))
-                tell_end(run)
+                self._workbench.tell_end(run)
 
 
 def register(folder: Path) -> None:

@@ -90,6 +90,8 @@ class Run(QtCore.QObject):
         self.results: tuple[Any, ...] = ()
         self.error: PidError | None = None
         self.is_over = False
+        self.again: Callable[[], Any] | None = None
+        """Begins the same run anew; None = it cannot be repeated."""
         self._steps = steps
 
     def step(self) -> bool:

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from krita import Krita
 
-from pid_client import run, texts
+from pid_client import licence, run, texts
 from pid_client.background import Background
 from pid_client.options import ENHANCE, UPSCALE
 from pid_client.place import read_place
 from pid_client.run import Committed, RunEvent
 from pid_client.session import Session
-from pid_protocol.errors import InvalidImage, PidError
+from pid_protocol.errors import Cancelled, InvalidImage, PidError
+from pid_protocol.licences import Licence
 
 from . import settings
 from .document import KritaEditor
@@ -71,7 +72,9 @@ class Workbench(QtCore.QObject):
                     _float_message(" ".join(editor.notices))
                 yield event
 
-        return self.runs.begin(TITLES[kind], start)
+        begun = self.runs.begin(TITLES[kind], start)
+        begun.again = lambda: self.begin(kind, options)
+        return begun
 
     def recover(self, job: str | None = None) -> Run:
         """Fetch a result that was never received."""
@@ -80,6 +83,33 @@ class Workbench(QtCore.QObject):
         return self.runs.begin(
             texts.RECOVER_TITLE, lambda session: run.recover(editor, session, job=job)
         )
+
+    def accept(self, accepted: Licence, then: Callable[[], Any]) -> None:
+        """Tell the daemon that the person accepts a licence, and go on with `then`."""
+
+        def work(session: Session) -> Iterator[None]:
+            licence.accept(session, accepted)
+            yield None
+
+        def go_on(error: PidError | None) -> None:
+            if error is None:
+                then()
+            else:
+                warn(error)
+
+        self.background.ask("licence", work, go_on)
+
+    def tell_end(self, ended: Run) -> None:
+        """Say in a box why a run ended without a result; about a licence, ask and go on."""
+        error, again = ended.error, ended.again
+        if error is None or isinstance(error, Cancelled):
+            return
+        question = licence.question_about(error)
+        if question is None or again is None:
+            warn(error)
+        else:
+            accepted = question.licence
+            ask(question, lambda: self.accept(accepted, again))
 
     def close(self) -> None:
         """Krita is closing."""
@@ -90,7 +120,22 @@ class Workbench(QtCore.QObject):
 
 def warn(error: PidError) -> None:
     """Say an error in a box that holds nothing up."""
-    title, body = texts.error_box(error)
+    _box(*texts.error_box(error)).open()
+
+
+def ask(question: licence.Question, on_yes: Callable[[], Any]) -> None:
+    """Ask in a box that holds nothing up."""
+    box = _box(question.title, question.text)
+    roles = QtWidgets.QMessageBox.ButtonRole
+    yes = box.addButton(question.yes, roles.AcceptRole)
+    no = box.addButton(question.no, roles.RejectRole)
+    box.setDefaultButton(no)
+    box.setEscapeButton(no)
+    yes.clicked.connect(lambda: on_yes())
+    box.open()
+
+
+def _box(title: str, body: str) -> Any:
     window = Krita.instance().activeWindow()
     box = QtWidgets.QMessageBox(window.qwindow() if window is not None else None)
     box.setIcon(QtWidgets.QMessageBox.Icon.Warning)
@@ -98,7 +143,7 @@ def warn(error: PidError) -> None:
     box.setText(title)
     box.setInformativeText(body)
     box.setAttribute(QtCore.Qt.WidgetAttribute.WA_DeleteOnClose)
-    box.open()
+    return box
 
 
 def _float_message(text: str) -> None:

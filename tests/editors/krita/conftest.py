@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pid_daemon.install.editors import KRITA, Profile
 from pid_daemon.install.place import put
-
 from tests.daemon.real_daemon import RealDaemon
 from tests.editors import pictures
 from tests.editors.host import SHARE, SUITE, Host

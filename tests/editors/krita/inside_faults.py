@@ -137,6 +137,47 @@ def killed():
     return report
 
 
+@case
+def missing_weights():
+    """The engine that needs weights, and there are none: words, and nothing else."""
+    document = yield from opened("pattern")
+    before = state(document)
+    KRITA.writeSetting("pid_krita", "enhance", json.dumps({"engine": "pid"}))
+    KRITA.action("pid_enhance_again").trigger()
+    yield from until(boxes, 60)
+    report = {"said": [box.text() + " " + box.informativeText() for box in boxes()]}
+    report["same"] = state(document) == before
+    for box in boxes():
+        box.close()
+    yield from closed(document)
+    return report
+
+
+@case
+def licence():
+    """The question about a licence: yes is told to the daemon, and the run begins again."""
+    from pid_krita.docker import PidDocker
+
+    from pid_protocol.errors import LicenceNotAccepted
+
+    document = yield from opened("pattern")
+    KRITA.writeSetting("pid_krita", "enhance", json.dumps({"engine": "identity"}))
+    KRITA.action("pid_enhance_again").trigger()
+    yield from until(lambda: runs() and runs()[-1].is_over)
+    ended, count = runs()[-1], len(runs())
+    ended.error = LicenceNotAccepted("Its licence was never acknowledged.")
+    PidDocker.workbench.tell_end(ended)
+    asked = boxes()[0]
+    report = {"asked": asked.informativeText(), "default": asked.defaultButton().text()}
+    yes = next(b for b in asked.buttons() if asked.buttonRole(b) == asked.AcceptRole)
+    yes.click()
+    report["again"] = yield from until(lambda: len(runs()) == count + 1, 20)
+    yield from until(lambda: runs()[-1].is_over)
+    report["error"] = str(runs()[-1].error)
+    yield from closed(document)
+    return report
+
+
 def drive(krita):
     report = {}
     for name in os.environ["CASES"].split():

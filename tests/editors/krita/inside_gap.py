@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs inside Krita's window: a 4096 x 4096 layer goes and comes back; how long the window sleeps."""
+"""Runs inside Krita: a 4096 x 4096 layer goes and comes back; how long the window sleeps."""
 
 import json
 import time

@@ -39,7 +39,7 @@ def report(own_daemon: RealDaemon, inputs: Path, screen: Screen) -> dict[str, An
     settings = [f"{k}={v}" for k, v in own_daemon.environment.items() if k.startswith("PID_")]
     note["launch"] = ["chroot", "/mnt/host", "env", *settings, *note["launch"]]
     krita.note.write_text(json.dumps(note))
-    return krita.drive("inside_faults.py", 400, CASES="cancel killed")
+    return krita.drive("inside_faults.py", 400, CASES="missing_weights licence cancel killed")
 
 
 def test_cancel_leaves_the_document_and_frees_the_daemon(report: dict[str, Any]) -> None:
@@ -58,3 +58,19 @@ def test_death_of_the_daemon_is_told_and_the_next_run_starts_one(report: dict[st
     assert "connection" in found["said"][0]
     assert found["same"]
     assert found["again"] == [True, []]
+
+
+def test_missing_weights_are_said_with_the_remedy(report: dict[str, Any]) -> None:
+    found = report["missing_weights"]
+    assert "failed" not in found, found["failed"]
+    assert "weights" in found["said"][0]
+    assert found["same"]
+
+
+def test_licence_is_asked_for_once_and_the_run_goes_on(report: dict[str, Any]) -> None:
+    found = report["licence"]
+    assert "failed" not in found, found["failed"]
+    assert "research and evaluation only" in found["asked"]
+    assert "no" in found["default"].casefold()
+    assert found["again"]
+    assert found["error"] == "None"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The docker under PyQt6, as Krita 6 has it. Krita itself is a stand-in here; the daemon is real."""
+"""The docker under PyQt6, as Krita 6 has it. Krita is a stand-in here; the daemon is real."""
 
 from __future__ import annotations
 
