@@ -12,13 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pid_protocol.errors import (
-    CheckpointMismatch,
-    CheckpointMissing,
-    InvalidRequest,
-    PidError,
-)
-
 from pid_core.errors import CoreError
 from pid_core.inspect import ModelRow, PidFiles, choose
 from pid_core.inspect.description import PID, TEXT_ENCODER, VAE
@@ -26,6 +19,12 @@ from pid_core.inspect.fingerprint import cached_captions
 from pid_core.inspect.models import READY
 from pid_daemon.config import Config
 from pid_daemon.translate import from_core
+from pid_protocol.errors import (
+    CheckpointMismatch,
+    CheckpointMissing,
+    InvalidRequest,
+    PidError,
+)
 
 KINDS = {PID: "weights", VAE: "VAE", TEXT_ENCODER: "text encoder"}
 """Kinds of files that a job may name."""
@@ -72,8 +71,9 @@ def files_of(found: Found, names: str, config: Config) -> PidFiles:
     vae = paths.get(VAE) or config.default_vae
     if PID in named and VAE not in named:
         # the default goes with the default weights; others may be of another family
-        default = found.row(config.default_vae)
-        vae = config.default_vae if default and default.family == named[PID].family else ""
+        default = [row for row in found.rows if config.default_vae in (row.id, row.path)]
+        fits = bool(default) and default[0].family == named[PID].family
+        vae = config.default_vae if fits else ""
     try:
         return choose(
             found.rows,

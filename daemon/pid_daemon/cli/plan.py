@@ -10,27 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from pid_client import texts as client_texts
 from pid_client.options import UPSCALE
-from pid_protocol.errors import PidError
-from pid_protocol.messages import GetPlan
-
 from pid_daemon import files
 from pid_daemon.cli import exits, texts
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.inputs import Item, Request
 from pid_daemon.cli.options import SectionCommand, chosen, job_options
+from pid_daemon.cli.weights import settle, weights_options
+from pid_protocol.errors import PidError
+from pid_protocol.messages import GetPlan
 
 
 @click.command(cls=SectionCommand)
 @job_options(UPSCALE)
+@weights_options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 def plan(path: Path, as_json: bool, **arguments: Any) -> None:
     """Say what upscaling a picture would do: size, engine, tiles, time, memory."""
     image = files.read(path).format
+    request = settle(Request(UPSCALE, chosen(UPSCALE, arguments)), arguments)
     with connected(start=True) as session:
-        answer = ask(session, GetPlan(UPSCALE, image, chosen(UPSCALE, arguments)))
+        answer = ask(session, GetPlan(UPSCALE, image, request.options))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(answer), indent=2))
         return

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pid_client.options import ENHANCE, UPSCALE
 
+from pid_client.options import ENHANCE, UPSCALE
 from pid_daemon.cli import exits, inputs
 from pid_daemon.cli.options import FILES, F, SectionCommand, SectionOption, chosen, job_options
+from pid_daemon.cli.weights import settle, weights_options
 from pid_daemon.files.formats import FORMATS
 
 _NAMES = [fmt.name for fmt in FORMATS]
@@ -47,6 +48,7 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:
 
 @click.command(cls=SectionCommand)
 @job_options(UPSCALE)
+@weights_options
 @file_options
 @click.pass_context
 def upscale(ctx: click.Context, **arguments: Any) -> None:
@@ -61,6 +63,7 @@ def upscale(ctx: click.Context, **arguments: Any) -> None:
 
 @click.command(cls=SectionCommand)
 @job_options(ENHANCE)
+@weights_options
 @file_options
 @click.pass_context
 def enhance(ctx: click.Context, **arguments: Any) -> None:
@@ -86,6 +89,7 @@ def start(kind: str, arguments: dict[str, Any]) -> int:
         suffix=inputs.suffix_for(kind, request.options),
         format_name=arguments["format_name"],
     )
+    request = settle(request, arguments)
     if arguments["dry_run"]:
         from pid_daemon.cli.plan import show
 
