@@ -12,10 +12,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import platformdirs
 import tomllib
+
 from pid_protocol.errors import InvalidRequest
 
 APP = "pid-layers"
@@ -155,7 +156,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 def _from_text(name: str, text: str, where: str) -> Any:
     """Convert a setting's text into the type of its field."""
     default: Any = getattr(Config(), name)
-    kind: type[Any] = type(default)
+    kind = cast("type[Any]", type(default))
     try:
         if isinstance(default, tuple):
             return tuple(part.strip() for part in text.split(",") if part.strip())

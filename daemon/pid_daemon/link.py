@@ -11,11 +11,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pid_daemon.wire import pack_header, unpack_header
 from pid_protocol.errors import RemoteProtocolError
 from pid_protocol.messages import Message, from_header, to_header
 from pid_protocol.pixels import PixelFormat, Region
-
-from pid_daemon.wire import pack_header, unpack_header
 
 LENGTH = struct.Struct("<I")
 MAX_FRAME_BYTES = 1 << 20

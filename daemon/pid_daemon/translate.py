@@ -4,9 +4,8 @@ worker use it."""
 
 from __future__ import annotations
 
-from pid_protocol import errors as wire
-
 from pid_core import errors as core
+from pid_protocol import errors as wire
 
 BY_CORE_CLASS: dict[type[core.CoreError], type[wire.PidError]] = {
     core.InvalidImage: wire.InvalidImage,
@@ -20,9 +19,7 @@ BY_CORE_CLASS: dict[type[core.CoreError], type[wire.PidError]] = {
 }
 
 
-ACKNOWLEDGE = (
-    "`pid models accept NSCLv1` asks for it once; the engine compact is free for any use."
-)
+ACKNOWLEDGE = "`pid models accept NSCLv1` asks for it once; the engine compact is free for any use."
 
 
 def from_core(error: core.CoreError) -> wire.PidError:

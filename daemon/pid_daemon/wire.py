@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
+
 from pid_protocol.errors import RemoteProtocolError
 from pid_protocol.limits import MAX_DEPTH, MAX_HEADER_BYTES, MAX_ITEMS
 

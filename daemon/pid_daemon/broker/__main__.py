@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import sys
 
-from pid_protocol.errors import PidError
-
 from pid_daemon.broker.server import serve
 from pid_daemon.config import load_config
+from pid_protocol.errors import PidError
 
 
 def main() -> int:

@@ -9,12 +9,11 @@ import re
 from dataclasses import replace
 
 from pid_client.options import validated
+from pid_daemon.broker.queue import PRIORITIES
 from pid_protocol.errors import InvalidImage, InvalidRequest
 from pid_protocol.limits import MAX_ICC_BYTES, MAX_TEXT_CHARS
 from pid_protocol.messages import Submit
 from pid_protocol.pixels import PixelFormat, Region
-
-from pid_daemon.broker.queue import PRIORITIES
 
 JOB_NAME = re.compile(r"[0-9a-f]{32}")
 MAX_KEEP_ALIVE_S = 30 * 86_400.0

@@ -13,16 +13,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from pid_protocol.errors import ConnectionLost, PidError, UnknownJob
-from pid_protocol.messages import Error, Message, Progress, Queued
-from pid_protocol.pixels import PixelFormat
 
 from pid_daemon.broker.jobs import ENDED, UNFINISHED, Job, State
 from pid_daemon.broker.queue import FairQueue
 from pid_daemon.broker.spool import Spool
+from pid_protocol.errors import ConnectionLost, PidError, UnknownJob
+from pid_protocol.messages import Error, Message, Progress, Queued
+from pid_protocol.pixels import PixelFormat
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class Books:
     def __contains__(self, job: str) -> bool:
         return job in self._jobs
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
 
     def find(self, job: str) -> Job:

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pid_protocol.errors import PidError
-from pid_protocol.limits import BAND_BYTES
-from pid_protocol.messages import Band, Result, to_header
-
 from pid_daemon.broker.jobs import Job
 from pid_daemon.broker.sessions import Session, Sessions
 from pid_daemon.broker.spool import Spool
 from pid_daemon.wire import pack_header
+from pid_protocol.errors import PidError
+from pid_protocol.limits import BAND_BYTES
+from pid_protocol.messages import Band, Result, to_header
 
 MAX_CREDIT = 1_024
 """More is taken as this much: what libzmq holds is bounded by its own queue."""

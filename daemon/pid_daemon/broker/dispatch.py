@@ -10,7 +10,18 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import zmq
+
 from pid_client.options import validated
+from pid_core.plan import DeviceFacts
+from pid_daemon.broker import plans
+from pid_daemon.broker.admission import check_image
+from pid_daemon.broker.books import Books
+from pid_daemon.broker.delivery import Deliveries
+from pid_daemon.broker.jobs import ENDED, UNFINISHED, Job, State
+from pid_daemon.broker.sessions import Session, Sessions
+from pid_daemon.broker.submission import Submission
+from pid_daemon.settings_file import accept_licence
+from pid_daemon.wire import Buffer, unpack_header
 from pid_protocol import PROGRAM_VERSION, PROTOCOL_VERSION
 from pid_protocol.errors import (
     InternalError,
@@ -46,17 +57,6 @@ from pid_protocol.messages import (
     Welcome,
     from_header,
 )
-
-from pid_core.plan import DeviceFacts
-from pid_daemon.broker import plans
-from pid_daemon.broker.admission import check_image
-from pid_daemon.broker.books import Books
-from pid_daemon.broker.delivery import Deliveries
-from pid_daemon.broker.jobs import ENDED, UNFINISHED, Job, State
-from pid_daemon.broker.sessions import Session, Sessions
-from pid_daemon.broker.submission import Submission
-from pid_daemon.settings_file import accept_licence
-from pid_daemon.wire import Buffer, unpack_header
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from pid_protocol.errors import RemoteProtocolError
-from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES
-from pid_protocol.messages import Band
-
 from pid_daemon.broker.jobs import Job
 from pid_daemon.broker.spool import Spool, disk_error
 from pid_daemon.link import INPUT_FILE
 from pid_daemon.wire import Buffer
+from pid_protocol.errors import RemoteProtocolError
+from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES
+from pid_protocol.messages import Band
 
 
 @dataclass

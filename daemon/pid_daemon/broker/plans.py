@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import psutil
-from pid_protocol.messages import GetPlan, Plan, Submit
 
 from pid_core.errors import CoreError
 from pid_core.plan import Costs, DeviceFacts, UpscalePlan, UpscaleRequest, plan_upscale
@@ -15,6 +14,7 @@ from pid_core.plan.tiles import Rect
 from pid_daemon.broker.shelf import Shelf
 from pid_daemon.link import Holding
 from pid_daemon.translate import from_core
+from pid_protocol.messages import GetPlan, Plan, Submit
 
 
 def plan_of(asked: Submit | GetPlan, facts: DeviceFacts, *, has_mask: bool = False) -> UpscalePlan:

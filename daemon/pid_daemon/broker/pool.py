@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pid_protocol.errors import Cancelled, InternalError, TimedOut, WorkerDied
-from pid_protocol.messages import Message
-
 from pid_daemon import link
+from pid_daemon.broker.slot import FOREVER, Assignment, Slot
 from pid_daemon.broker.worker_process import Life, WorkerProcess
 from pid_daemon.config import Config
+from pid_protocol.errors import Cancelled, InternalError, TimedOut, WorkerDied
+from pid_protocol.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -34,44 +34,6 @@ START_KEEP_S = 10.0
 way."""
 TIMES_EXPECTED = 10.0
 """A stage may take that many times what the whole job should."""
-FOREVER = float("inf")
-
-
-@dataclass
-class Assignment:
-    """A job in a worker's hands."""
-
-    order: link.Run
-    expected_s: float
-    """Seconds that the work should take; 0 = not known."""
-    stage: str = "start"
-    """What the worker last said it does."""
-    deadline_s: float = FOREVER
-    """Loop time at which the worker counts as hung."""
-    is_stopping: bool = False
-    """Whether it was cancelled."""
-
-
-@dataclass
-class Slot:
-    """One device and its worker."""
-
-    device: str
-    life: Life = Life.OFF
-    process: WorkerProcess | None = None
-    work: Assignment | None = None
-    holding: link.Holding | None = None
-    """What the worker said it holds."""
-    keep_alive_s: float = 0.0
-    """As the last job, or the settings, wish."""
-    deadline_s: float = FOREVER
-    """Loop time at which a starting or leaving worker is killed, or an idle one leaves."""
-    vain_starts: int = 0
-    """Workers in a row that ended without having finished a job."""
-    not_before_s: float = 0.0
-    """Loop time before which no new worker is started."""
-    wants_restart: bool = False
-    """Whether the last one ended unasked."""
 
 
 class Pool:
@@ -186,23 +148,7 @@ class Pool:
 
     def rows(self) -> list[dict[str, Any]]:
         """One entry for each worker, for `status`."""
-        now_s = self._loop.time()
-        rows: list[dict[str, Any]] = []
-        for slot in self._slots:
-            holding = slot.holding
-            engines = holding.engines if holding else []
-            waits = slot.life is Life.IDLE and slot.deadline_s != FOREVER
-            rows.append(
-                {
-                    "device": slot.holding.device if slot.holding else slot.device,
-                    "state": slot.life.value,
-                    "pid": slot.process.pid if slot.process else 0,
-                    "engine": ", ".join(str(engine["engine"]) for engine in engines),
-                    "resident_bytes": holding.resident_bytes if holding else 0,
-                    "expires_s": round(slot.deadline_s - now_s, 1) if waits else -1.0,
-                }
-            )
-        return rows
+        return [slot.to_row(self._loop.time()) for slot in self._slots]
 
     def _start(self, slot: Slot) -> bool:
         """Start a slot's worker, unless it is too early after the last one's end."""

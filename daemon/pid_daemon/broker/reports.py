@@ -8,15 +8,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from pid_protocol.errors import InternalError, from_wire
-from pid_protocol.messages import Message, Preview, Progress
-
 from pid_daemon import link
 from pid_daemon.broker.books import Books
 from pid_daemon.broker.delivery import Deliveries
 from pid_daemon.broker.jobs import Job, State
 from pid_daemon.broker.sessions import Sessions
 from pid_daemon.broker.spool import Spool
+from pid_protocol.errors import InternalError, from_wire
+from pid_protocol.messages import Message, Preview, Progress
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import platformdirs
-from pid_protocol.errors import InvalidRequest
 
 from pid_daemon.config import APP
+from pid_protocol.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,11 @@ class Lock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
-    def release(self) -> None:
-        """Give the lock back. The file stays: removing it would let two processes lock two
-        files."""
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the lock back; the file stays, or two processes could lock two files."""
         os.close(self._descriptor)
 
 

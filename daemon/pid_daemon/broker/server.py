@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pid serve`: makes the parts, wires them up, keeps the clock, and ends everything in order."""
+"""`pid serve`: makes the parts, wires them up, and ends everything in order."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import zmq
-from pid_protocol import PROGRAM_VERSION
-from pid_protocol.discovery import default_path
-from pid_protocol.errors import Cancelled, ConnectionLost, InternalError, PidError
-from pid_protocol.messages import Credit, Error, Message, Models, Queued, Status
 
 from pid_core.plan import DeviceFacts
 from pid_daemon import link
 from pid_daemon.broker import plans
 from pid_daemon.broker.access import Access
 from pid_daemon.broker.books import Books
+from pid_daemon.broker.clock import Clock
 from pid_daemon.broker.costs import CostBook
 from pid_daemon.broker.delivery import Deliveries
 from pid_daemon.broker.dispatch import Dispatcher
 from pid_daemon.broker.intake import Intake
 from pid_daemon.broker.jobs import UNFINISHED, Job, State
+from pid_daemon.broker.places import Places
 from pid_daemon.broker.pool import Pool
 from pid_daemon.broker.reports import Reports
-from pid_daemon.broker.runtime import AlreadyRunning, Lock, private_runtime_folder, unix_endpoint
+from pid_daemon.broker.runtime import AlreadyRunning, Lock
 from pid_daemon.broker.sessions import Session, Sessions
 from pid_daemon.broker.shelf import Shelf
 from pid_daemon.broker.sockets import Sockets
@@ -40,19 +38,15 @@ from pid_daemon.broker.submission import Submission
 from pid_daemon.config import Config
 from pid_daemon.devices import worker_devices
 from pid_daemon.logs import LOG_NAME, start_logging
+from pid_protocol import PROGRAM_VERSION
+from pid_protocol.discovery import default_path
+from pid_protocol.errors import Cancelled, ConnectionLost, InternalError, PidError
+from pid_protocol.messages import Error, Message, Models, Status
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.1
-"""How often limits are compared with the clock."""
-PROBE_S = 0.5
-"""Connections with unfinished jobs hear something at least that often: it is how a closed one
-shows."""
-HOUSEKEEPING_S = 5.0
-"""How often places on disk and expiries are looked at."""
 FIRST_LOOK_S = 5.0
 """Most that jobs wait for the first look into the model folders."""
-TCP_ENDPOINT = "tcp://127.0.0.1:0"
 
 
 def serve(config: Config, *, echo: bool = False) -> int:
@@ -67,19 +61,16 @@ def serve(config: Config, *, echo: bool = False) -> int:
     try:
         start_logging(config.log_folder, config.log_level, echo=echo)
         place = config.connection_file or default_path()
-        locks = [Lock(place.with_name(place.name + ".lock")), Lock(config.spool_folder / ".lock")]
-    except AlreadyRunning as error:
+        with Lock(place.with_name(place.name + ".lock")), Lock(config.spool_folder / ".lock"):
+            asyncio.run(_run(config))
+    except AlreadyRunning as error:  # not into the log, which is the other one's
         sys.stderr.write(f"{error}\n")
         return 1
-    try:
-        asyncio.run(_run(config))
-    except PidError as error:
-        log.error("%s", error)
-        sys.stderr.write(f"{error}\n")
+    except (PidError, OSError, zmq.ZMQError) as error:
+        log.error("the daemon cannot run: %s", error)
+        if not echo:
+            sys.stderr.write(f"{error}\n")
         return 1
-    finally:
-        for lock in locks:
-            lock.release()
     return 0
 
 
@@ -87,9 +78,8 @@ async def _run(config: Config) -> None:
     broker = Broker(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(
-            NotImplementedError
-        ):  # Windows: KeyboardInterrupt ends asyncio.run
+        # Windows has no such handlers; there KeyboardInterrupt ends asyncio.run.
+        with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, broker.stop)
     await broker.run()
 
@@ -103,15 +93,13 @@ class Broker:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._access = Access(config.connection_file)
-        self._runtime_folder = private_runtime_folder(config.runtime_folder)
-        self._endpoints: list[str] = []
         self._has_looked = False
         """Whether it is known which weights there are."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._devices = worker_devices(config.device)
-        self._last_busy_s = self._loop.time()
 
         self._sockets = Sockets(self._access.password, self._receive)
+        self._places = Places(config, self._access, self._sockets)
         self._sessions = Sessions(self._sockets, self.pump, self._gone)
         self._spool = Spool(config.spool_folder, config.spool_quota_mib << 20)
         self._books = Books(self._spool, self._announce, config.result_expiry_s)
@@ -123,6 +111,15 @@ class Broker:
             self._sessions, self._books, self._deliveries, self._spool, self._costs.learn
         )
         self._pool = Pool(config, self._devices, self._waiting, self._take, self._reports.receive)
+        self._clock = Clock(
+            self._sessions,
+            self._books,
+            self._spool,
+            self._pool,
+            self._places,
+            config.idle_exit_s,
+            self.stop,
+        )
         self._submission = Submission(
             self._sessions, self._books, self._intake, self.facts, self._pool.warm, self._pool.wake
         )
@@ -142,12 +139,11 @@ class Broker:
     async def run(self) -> None:
         """Serve until `stop`."""
         self._books.recover()
-        self._listen()
+        self._places.open()
         self._sockets.start()
-        self._access.publish(self._endpoints)
-        log.info("ready: %s, process %d", ", ".join(self._endpoints), os.getpid())
+        log.info("ready: %s, process %d", ", ".join(self._places.endpoints), os.getpid())
         self._keep(self._first_look())
-        clock = self._loop.create_task(self._keep_time())
+        clock = self._loop.create_task(self._clock.run())
         try:
             await self._stopped.wait()
         finally:
@@ -292,76 +288,11 @@ class Broker:
             log.info("job %s is dropped with its connection", job.id)
             self.cancel(job)
 
-    # --- the clock -------------------------------------------------------------------------------
-
-    async def _keep_time(self) -> None:
-        next_probe_s = next_housekeeping_s = self._loop.time()
-        while True:
-            await asyncio.sleep(TICK_S)
-            now_s = self._loop.time()
-            try:
-                self._pool.tick()
-                if now_s >= next_probe_s:
-                    next_probe_s = now_s + PROBE_S
-                    self._books.tell_positions()
-                    self._probe(now_s)
-                if now_s >= next_housekeeping_s:
-                    next_housekeeping_s = now_s + HOUSEKEEPING_S
-                    self._keep_house(now_s)
-            except Exception:
-                log.exception("the clock's work failed")
-
-    def _probe(self, now_s: float) -> None:
-        """Say something cheap to every connection that waits for a job and has heard nothing for a
-        while."""
-        for job in self._books:
-            if job.state not in UNFINISHED:
-                continue
-            for route in tuple(job.followers):
-                session = self._sessions.get(route)
-                if session and not session.outbox and now_s - session.last_sent_s >= PROBE_S:
-                    self._sessions.tell(session, _probe_for(job))
-
-    def _keep_house(self, now_s: float) -> None:
-        self._books.expire()
-        self._restore_places()
-        if any(job.state in UNFINISHED for job in self._books):
-            self._last_busy_s = now_s
-        idle_s = self._config.idle_exit_s
-        if idle_s and now_s - self._last_busy_s > idle_s and self._pool.is_empty:
-            log.info("nothing to do for %g s: the daemon ends", idle_s)
-            self.stop()
-
-    def _restore_places(self) -> None:
-        """Make again what somebody's clean-up took away: running clients notice nothing, new ones
-        find us."""
-        endpoint = unix_endpoint(self._runtime_folder)
-        if endpoint in self._endpoints and not os.path.exists(endpoint.removeprefix("ipc://")):
-            log.warning("the unix socket is gone; listening again")
-            try:
-                self._runtime_folder = private_runtime_folder(self._config.runtime_folder)
-                self._sockets.unlisten(endpoint)
-                self._sockets.listen(endpoint)
-            except (PidError, OSError) as error:
-                log.error("the unix socket cannot be made again: %s", error)
-        if not self._access.is_published():
-            log.warning("the connection file is gone or another's; writing it again")
-            with contextlib.suppress(OSError):
-                self._access.publish(self._endpoints)
-        with contextlib.suppress(OSError):
-            self._spool.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def _listen(self) -> None:
-        endpoint = unix_endpoint(self._runtime_folder)
-        if endpoint:
-            self._endpoints.append(self._sockets.listen(endpoint))
-        self._endpoints.append(self._sockets.listen(TCP_ENDPOINT))
-
     async def _close(self) -> None:
         """Report what is under way, keep what was submitted detached for the next start, end the
         workers."""
         log.info("ending")
-        self._access.withdraw()
+        self._places.close()
         for job in self._books:
             if job.state is State.RECEIVING or (
                 job.state in UNFINISHED and not job.submit.detached
@@ -371,12 +302,3 @@ class Broker:
         await self._pool.close()
         self._sockets.close()
         log.info("ended")
-
-
-def _probe_for(job: Job) -> Message:
-    """An event that repeats what the client knows."""
-    if job.state is State.RECEIVING:
-        return Credit(job.id, 0)
-    if job.state is State.RUNNING and job.progress:
-        return job.progress
-    return Queued(job.id, max(0, job.position))

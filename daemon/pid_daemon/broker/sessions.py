@@ -13,14 +13,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pid_daemon.broker.sockets import Sent, Sockets
+from pid_daemon.wire import pack_header
 from pid_protocol.errors import PidError
 from pid_protocol.messages import Error, Message, Preview, Progress, Queued, to_header
 
-from pid_daemon.broker.sockets import Sent, Sockets
-from pid_daemon.wire import pack_header
-
 log = logging.getLogger(__name__)
 
+MAX_SESSIONS = 4_096
+"""Connections that are remembered; a client with jobs hears probes and is never the quietest."""
 MAX_OUTBOX = 4_096
 """Messages kept for one client. Only a client that asks and never reads gets there; it is let
 go."""
@@ -45,6 +46,8 @@ class Session:
     """What libzmq did not take yet, in order; keys let newer events replace older ones."""
     retry_s: float = FIRST_RETRY_S
     """Pause before the next attempt."""
+    last_heard_s: float = 0.0
+    """Loop time of the last message that came."""
     last_sent_s: float = 0.0
     """Loop time of the last message that libzmq took, which proved that the peer is there."""
     count: int = 0
@@ -73,9 +76,6 @@ class Sessions:
         self._by_route: dict[bytes, Session] = {}
         self._loop = asyncio.get_running_loop()
 
-    def __iter__(self):  # noqa: ANN204
-        return iter(list(self._by_route.values()))
-
     def get(self, route: bytes) -> Session | None:
         """The session of a routing id, if it is still there."""
         return self._by_route.get(route)
@@ -83,8 +83,12 @@ class Sessions:
     def open(self, route: bytes) -> Session:
         """The session of a routing id, made when it is the first message."""
         if route not in self._by_route:
+            if len(self._by_route) >= MAX_SESSIONS:
+                self._forget_the_quietest()
             self._by_route[route] = Session(route)
-        return self._by_route[route]
+        session = self._by_route[route]
+        session.last_heard_s = self._loop.time()
+        return session
 
     def answer(self, session: Session, message: Message, to: int | None) -> None:
         """Send the answer to a request; `to` is the request's `id`."""
@@ -119,6 +123,12 @@ class Sessions:
             session.outbox.clear()
             # Not at once: whoever was sending is in the middle of a change of its own.
             self._loop.call_soon(self._gone, session)
+
+    def _forget_the_quietest(self) -> None:
+        """Closed connections that nothing was sent to since do not show, and would add up."""
+        self.close(
+            min(self._by_route.values(), key=lambda one: max(one.last_heard_s, one.last_sent_s))
+        )
 
     def _post(
         self, session: Session, message: Message, envelope: dict[str, int], blob: bytes

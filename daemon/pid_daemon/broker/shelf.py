@@ -13,9 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pid_protocol.errors import PidError
-from pid_protocol.licences import PID_WEIGHTS
-
 from pid_core.inspect import ModelRow, PidFiles, describe, scan
 from pid_core.inspect.fingerprint import cached_captions
 from pid_core.inspect.models import row_of
@@ -23,6 +20,8 @@ from pid_core.plan import EngineReadiness
 from pid_daemon import named_files
 from pid_daemon.broker.weights import Found, Outcome, check_prompts, files_of, is_wanted
 from pid_daemon.config import Config, cache_folder, config_path, load_config, own_models_folder
+from pid_protocol.errors import PidError
+from pid_protocol.licences import PID_WEIGHTS
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import enum
 from collections.abc import Callable, Sequence
 
 import zmq
-from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES
 
 from pid_daemon.broker import zap
+from pid_protocol.limits import BAND_CREDITS, MAX_BAND_BYTES
 
 MESSAGES_PER_TURN = 32
 """Received in one turn of the event loop, so that a flood leaves room for everything else."""

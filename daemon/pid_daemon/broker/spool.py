@@ -18,10 +18,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pid_protocol.errors import InternalError, PidError, SpoolFull
-
 from pid_daemon.broker.jobs import Job
 from pid_daemon.link import INPUT_FILE, OUTPUT_FILE, PROFILE_FILE
+from pid_protocol.errors import InternalError, PidError, SpoolFull
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pid_protocol.errors import InvalidRequest, PidError, QueueFull, RemoteProtocolError
-from pid_protocol.limits import BAND_CREDITS, MAX_JOBS_PER_CLIENT
-from pid_protocol.messages import Band, Credit, Submit
-from pid_protocol.pixels import CHANNELS, DEPTHS
-
 from pid_core.plan import DeviceFacts
 from pid_daemon.broker import plans
 from pid_daemon.broker.admission import checked_submit
@@ -21,6 +16,10 @@ from pid_daemon.broker.intake import Intake
 from pid_daemon.broker.jobs import Job, State
 from pid_daemon.broker.sessions import Session, Sessions
 from pid_daemon.wire import Buffer
+from pid_protocol.errors import InvalidRequest, PidError, QueueFull, RemoteProtocolError
+from pid_protocol.limits import BAND_CREDITS, MAX_JOBS_PER_CLIENT
+from pid_protocol.messages import Band, Credit, Submit
+from pid_protocol.pixels import CHANNELS, DEPTHS
 
 
 class Submission:
@@ -96,8 +95,7 @@ class Submission:
             self._books.fail(job, error)
             return
         self._accepted()
-        if job.state is State.QUEUED:
-            self._books.tell_positions(only=job)
+        self._books.tell_positions(only=job)
 
     def _job(self, session: Session, submit: Submit, profile_bytes: int) -> Job:
         image = submit.image

@@ -13,10 +13,9 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from pid_daemon import link
 from pid_protocol.errors import RemoteProtocolError
 from pid_protocol.messages import Message
-
-from pid_daemon import link
 
 log = logging.getLogger(__name__)
 

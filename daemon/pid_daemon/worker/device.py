@@ -9,7 +9,6 @@ import gc
 import psutil
 import torch
 
-
 CPU_MEMORY_TEXTS = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 """How torch's CPU allocator puts it, by version and system."""
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from pid_protocol.errors import Cancelled, InternalError, OutOfMemory, SpoolFull
-from pid_protocol.messages import Message
 
 from pid_core.engines.base import Engine
 from pid_core.errors import NotEnoughMemory
@@ -26,6 +24,8 @@ from pid_core.upscale import Progress, UpscaleResult, upscale
 from pid_daemon import link
 from pid_daemon.worker.cache import Key, ModelCache
 from pid_daemon.worker.device import give_back, is_out_of_memory
+from pid_protocol.errors import Cancelled, InternalError, OutOfMemory, SpoolFull
+from pid_protocol.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -109,18 +109,20 @@ class _Job:
             self._around.facts(),
             channels=run.image.channels,
         )
+        attempt = None
         try:
-            result, engine = self._attempt(request, plan)
+            attempt = self._attempt(request, plan)
         except Exception as error:
             if not (isinstance(error, NotEnoughMemory) or is_out_of_memory(error)):
                 raise
             log.warning("out of memory: %s", error)
-            plan, result = self._smaller(plan, error), None
-        if result is None:
+            plan = self._smaller(plan, error)
+        if attempt is None:
             # Behind the handler: as long as the exception lives, its frames hold what did not fit.
             give_back()
             self._around.cache.make_room()
-            result, engine = self._attempt(request, plan)
+            attempt = self._attempt(request, plan)
+        result, engine = attempt
         self._report("finish", 1.0)
         self._write(pack(result.picture))
         fmt = result.picture.format

@@ -8,13 +8,12 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from pid_protocol.errors import InternalError, OutOfMemory, PidError
-
 from pid_core.errors import CoreError
 from pid_daemon import link
 from pid_daemon.translate import from_core
 from pid_daemon.worker.cache import Key, ModelCache
 from pid_daemon.worker.pipe import Pipe
+from pid_protocol.errors import InternalError, OutOfMemory, PidError
 
 if TYPE_CHECKING:
     from pid_core.engines.base import Engine

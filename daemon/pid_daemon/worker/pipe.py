@@ -16,10 +16,9 @@ import sys
 import threading
 from typing import BinaryIO
 
+from pid_daemon import link
 from pid_protocol.errors import ProtocolError
 from pid_protocol.messages import Message
-
-from pid_daemon import link
 
 PR_SET_PDEATHSIG = 1
 
