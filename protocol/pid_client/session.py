@@ -67,6 +67,7 @@ class Session:
         self._next_id = 0
         self._lock = threading.Lock()
         self._answers: dict[int, queue.SimpleQueue[Message | PidError]] = {}
+        self._posted: set[int] = set()
         self._jobs: dict[str, Job] = {}
         self._submitted: dict[int, Job] = {}
         self._orders: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
@@ -204,8 +205,10 @@ class Session:
     # --- for Job ---------------------------------------------------------------------------------
 
     def post(self, message: Message) -> None:
-        """Send a request whose answer nobody waits for."""
-        frames = frames_of(message, id=self._new_id())
+        """Send a request whose answer nobody waits for, except `close`, a little."""
+        number = self._new_id()
+        frames = frames_of(message, id=number)
+        self._posted.add(number)
         self._order(lambda: self._transport.send(frames))
 
     # --- any thread ------------------------------------------------------------------------------
@@ -244,9 +247,18 @@ class Session:
             self._end(error)
 
     def _flush(self) -> None:
+        """Give a last cancel or forget the time to arrive.
+
+        Sending is not enough: a socket that is closed over unread bytes resets the connection, and
+        the daemon's system then throws away what the daemon has not read yet.
+        """
         deadline_s = time.monotonic() + _FLUSH_S
-        while self._transport.has_unsent and time.monotonic() < deadline_s:
-            self._transport.receive(0.05)
+        while self._transport.has_unsent or self._posted:
+            if time.monotonic() > deadline_s:
+                return
+            frames = self._transport.receive(0.05)
+            if frames is not None:
+                self._take(frames)
 
     def _carry_out_orders(self) -> None:
         while not self._orders.empty():
@@ -272,6 +284,7 @@ class Session:
             self._jobs.pop(job.id, None)
 
     def _hand_over(self, number: int, message: Message) -> None:
+        self._posted.discard(number)
         with self._lock:
             answer = self._answers.pop(number, None)
         if answer is not None:
