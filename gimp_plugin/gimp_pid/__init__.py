@@ -9,6 +9,7 @@
     placing     results as layers
     dialog      the window before a run, with the plan
     spot        "Try a spot", before and after
+    question    about a licence
 
 GIMP's interface is called on the main thread only.
 """

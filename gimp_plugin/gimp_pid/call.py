@@ -12,7 +12,7 @@ from typing import Any
 import gi
 from gi.repository import Gimp, GLib, GObject
 
-from pid_client import launch, run, texts
+from pid_client import launch, licence, run, texts
 from pid_client.place import read_place
 from pid_client.session import Session
 from pid_protocol.errors import Cancelled, PidError
@@ -84,12 +84,9 @@ class Call:
             self._editor.selection(source)
         if self._run_mode != Gimp.RunMode.INTERACTIVE:
             return True
-        gi.require_version("GimpUi", "3.0")
-        from gi.repository import GimpUi
+        _use_gtk()
+        from .dialog import Dialog
 
-        from .dialog import Dialog  # Gtk needs a screen, and scripts have none
-
-        GimpUi.init("pid_gimp")
         dialog = Dialog(self._procedure, self._config, self._kind, self._editor, self._connect)
         is_wanted, self._session = dialog.ask()
         self._told = dialog.notices
@@ -99,11 +96,27 @@ class Call:
         Gimp.progress_init(texts.CONNECTING)
         if self._session is None or self._session.is_lost:
             self._session = self._connect(Gimp.progress_set_text)
-        self._follow(self._steps(self._session))
+        try:
+            self._follow(self._steps(self._session))
+        except PidError as error:
+            self._accept_licence(self._session, error)
+            self._follow(self._steps(self._session))
         Gimp.progress_end()
         if self._editor.is_new and self._run_mode != Gimp.RunMode.NONINTERACTIVE:
             _show(self._editor.target)
         Gimp.displays_flush()
+
+    def _accept_licence(self, session: Session, error: PidError) -> None:
+        """Ask the person for the licence that was missing; raise the error if it is another one."""
+        question = licence.question_about(error)
+        if question is None or self._run_mode == Gimp.RunMode.NONINTERACTIVE:
+            raise error
+        _use_gtk()
+        from .question import is_answered_yes
+
+        if not is_answered_yes(question):
+            raise Cancelled("The licence was not accepted.")
+        licence.accept(session, question.licence)
 
     def _steps(self, session: Session) -> Iterator[run.RunEvent]:
         if self._kind == RECOVER:
@@ -147,6 +160,14 @@ class Call:
     def _failed(self, text: str) -> Gimp.ValueArray:
         error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), text, 0)
         return self._procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
+
+
+def _use_gtk() -> None:
+    """Start Gtk: only now, because it needs a screen, and scripts have none."""
+    gi.require_version("GimpUi", "3.0")
+    from gi.repository import GimpUi
+
+    GimpUi.init("pid_gimp")
 
 
 def _show(image: Gimp.Image) -> None:

@@ -74,7 +74,8 @@ class Dialog:
             if self._timer:
                 GLib.source_remove(self._timer)
             self._window.destroy()
-        return wanted, self._background.close()
+        # A dialog that was cancelled need not wait: the process ends, and the connection with it.
+        return wanted, self._background.close() if wanted else None
 
     # --- the window ------------------------------------------------------------------------------
 

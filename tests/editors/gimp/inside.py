@@ -396,6 +396,18 @@ def text():
 
 
 @case
+def link():
+    """GIMP 3.2 and later."""
+    if not hasattr(Gimp, "LinkLayer"):
+        return {"status": "unknown here"}
+    image = load("photo")
+    layer = Gimp.LinkLayer.new(image, Gio.File.new_for_path(f"{IN}/pattern.png"))
+    image.insert_layer(layer, None, 0)
+    layer.set_offsets(30, 20)
+    return act("enhance", image, [layer], **IDENTITY)
+
+
+@case
 def floating():
     image = load("photo")
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 30, 40, 50, 60)

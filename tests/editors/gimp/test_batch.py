@@ -232,6 +232,16 @@ def test_what_is_seen_of_special_layers_is_what_is_worked_on(report: dict[str, A
     assert worst.max() <= 1
 
 
+@of("link")
+def test_a_link_layer_is_worked_on_by_its_pixels(report: dict[str, Any]) -> None:
+    if report["status"] == "unknown here":
+        pytest.skip("This GIMP has no link layers; 3.2 has.")
+    assert report["status"] == "success", report["message"]
+    source, made = pixels(report["sources"][0]), pixels(report["pixels"][0])
+    assert np.array_equal(source, made)
+    assert report["made"][0]["offset"] == [30, 20]
+
+
 @of("filtered")
 def test_filters_are_part_of_what_is_seen(report: dict[str, Any]) -> None:
     source, made = pixels(report["sources"][0]), pixels(report["pixels"][0])
