@@ -8,7 +8,8 @@
     pixels      GEGL buffers as bytes, in the image's own space and precision
     placing     results as layers
     dialog      the window before a run, with the plan
-    spot        "Try a spot", before and after
+    trial       "Try a spot"
+    spot        its place and its picture, before and after
     question    about a licence
 
 GIMP's interface is called on the main thread only.

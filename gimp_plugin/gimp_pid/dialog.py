@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from gi.repository import Gimp, GimpUi, GLib, Gtk
@@ -13,16 +12,14 @@ from gi.repository import Gimp, GimpUi, GLib, Gtk
 from pid_client import run, texts
 from pid_client.background import Background
 from pid_client.editor import Source
-from pid_client.job import Finished
 from pid_client.options import UPSCALE, options_for
 from pid_client.session import Session
 from pid_protocol.errors import PidError
-from pid_protocol.pixels import PixelFormat
 
 from . import arguments
 from .editor import GimpEditor
 from .placing import PARASITE
-from .spot import Spot, SpotView, spot_at, thumbnail
+from .trial import Trial
 
 _PATIENCE_MS = 200
 """Pause after the last change before the plan is asked for."""
@@ -51,14 +48,13 @@ class Dialog:
         self._config, self._kind, self._editor = config, kind, editor
         self._source: Source = editor.sources()[0]
         self._selection = editor.selection(self._source)
-        self._centre = self._middle()
         self._timer = 0
         self.notices: set[str] = set()
         """Sentences that the person has read beside the plan."""
         title = texts.UPSCALE_TITLE if kind == UPSCALE else texts.ENHANCE_TITLE
         self._window = GimpUi.ProcedureDialog.new(procedure, config, title)
-        self._fill()
         self._background = Background(connect, _on_main_thread)
+        self._fill()
         config.connect("notify", lambda *_: self._changed())
         self._changed()
 
@@ -99,12 +95,15 @@ class Dialog:
         content = window.get_content_area()
         self._plan = Gtk.Label(label=texts.CONNECTING, xalign=0.0, wrap=True, selectable=True)
         self._plan.set_max_width_chars(60)
-        image = self._source.image
-        small = thumbnail(self._source.handle.seen, image.width, image.height)
-        self._spot = SpotView(small, self._pick)
-        self._spot.button.connect("clicked", lambda *_: self._try())
-        self._look(*self._wanted())
-        for widget in (self._plan, self._spot):
+        trial = Trial(
+            self._editor,
+            self._source,
+            self._selection,
+            self._kind,
+            lambda: arguments.values(self._config, self._kind),
+            self._background,
+        )
+        for widget in (self._plan, trial.view):
             widget.set_margin_start(12)
             widget.set_margin_end(12)
             widget.set_margin_bottom(6)
@@ -153,57 +152,6 @@ class Dialog:
         else:
             self.notices.update(answer.notices)
             self._plan.set_text("\n".join([texts.plan_line(answer), *answer.notices]))
-
-    # --- the spot --------------------------------------------------------------------------------
-
-    def _middle(self) -> tuple[float, float]:
-        image, part = self._source.image, self._selection
-        if part is None:
-            return image.width / 2, image.height / 2
-        return part.x + part.width / 2, part.y + part.height / 2
-
-    def _wanted(self) -> tuple[str, dict[str, Any]]:
-        """The daemon's kind of job, and the rows that it has a use for."""
-        options = arguments.values(self._config, self._kind)
-        kind = run.job_kind(self._kind, options.get("placement", run.SAME_SIZE))
-        rows = {row.name for row in options_for(kind) if not row.editor_only}
-        return kind, {name: value for name, value in options.items() if name in rows}
-
-    def _pick(self, across: float, down: float) -> None:
-        image = self._source.image
-        self._centre = across * image.width, down * image.height
-        self._try()
-
-    def _look(self, kind: str, options: dict[str, Any]) -> tuple[Spot, bytes]:
-        """Show the spot as it is; returns it and its pixels."""
-        scale = options["scale"] if kind == UPSCALE else 1.0
-        spot = spot_at(self._source, *self._centre, scale)
-        pixels = self._editor.read_screen(self._source, spot.read)
-        self._spot.mark(spot, self._source)
-        self._spot.show_source(spot, pixels, scale)
-        return spot, pixels
-
-    def _try(self) -> None:
-        kind, options = self._wanted()
-        spot, pixels = self._look(kind, options)
-        source = replace(
-            self._source,
-            image=PixelFormat(spot.read.width, spot.read.height, "rgba"),
-            icc=None,
-        )
-
-        def work(session: Session) -> Iterator[Any]:
-            yield from run.try_spot(session, source, pixels, kind, options, wait_s=0.1)
-
-        def show(event: Any) -> None:
-            if isinstance(event, Finished):
-                self._spot.compare(spot, pixels, event)
-            text = event.text if isinstance(event, run.Update) else ""
-            if event is not None:
-                self._spot.say(str(event) if isinstance(event, PidError) else text)
-
-        self._spot.say(texts.READING)
-        self._background.ask("spot", work, show)
 
 
 def _on_main_thread(call: Callable[[], None]) -> None:
