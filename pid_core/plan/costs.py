@@ -58,10 +58,11 @@ DEFAULTS: Mapping[str, Coefficients] = MappingProxyType(
         "compact/bfloat16/cpu": Coefficients(0.05, 6.0e-6, 40_000_000, 24_000.0, 12.0),
         "compact/float32/cuda": Coefficients(0.05, 3.0e-7, 1_500_000_000, 1_600.0, 12.0),
         "compact/bfloat16/cuda": Coefficients(0.05, 1.0e-7, 800_000_000, 1_000.0, 12.0),
-        "pid/float32/cpu": Coefficients(2.0, 1.5e-3, 500_000_000, 20_000.0, 12.0),
-        "pid/bfloat16/cpu": Coefficients(2.0, 1.0e-3, 400_000_000, 12_000.0, 12.0),
-        "pid/float32/cuda": Coefficients(0.5, 5.0e-6, 1_000_000_000, 12_000.0, 12.0),
-        "pid/bfloat16/cuda": Coefficients(0.5, 1.5e-6, 800_000_000, 6_000.0, 12.0),
+        "pid/float32/cpu": Coefficients(2.0, 6.0e-4, 300_000_000, 16_000.0, 60.0),
+        "pid/bfloat16/cpu": Coefficients(2.0, 2.5e-4, 300_000_000, 8_000.0, 60.0),
+        # A GPU holds the state of at most 1 GiB; that of larger pictures lies in the host's memory.
+        "pid/float32/cuda": Coefficients(0.5, 2.0e-6, 1_800_000_000, 16_000.0, 0.0),
+        "pid/bfloat16/cuda": Coefficients(0.5, 5.0e-7, 1_500_000_000, 8_000.0, 0.0),
     }
 )
 """Starting values by `engine/dtype/device`."""

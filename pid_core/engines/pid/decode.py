@@ -25,7 +25,7 @@ from pid_core.samplers.student import sample_student
 
 PREVIEW_PX = 256
 """Longest side of a preview."""
-_STATE_BYTES = 4 << 30
+_STATE_BYTES = 1 << 30
 """State, noise and velocity of larger pictures lie in the host's memory."""
 _STATE_COPIES = 5
 _KEPT_BYTES = 2 << 30

@@ -22,6 +22,7 @@ from pid_core.inspect.fingerprint import fingerprint
 from pid_core.inspect.generations import variant
 from pid_core.latents.encoder import CONTEXT_PX
 from pid_core.latents.vae import load_encoder
+from pid_core.networks.packed import PackedLinear, pack_for_cpu
 from pid_core.networks.pid_net import PidNet
 from pid_core.plan import EnginePlan
 from pid_core.plan.decode import DecodeLayout, WindowLimits, decode_layout
@@ -62,6 +63,8 @@ class PidEngine:
             dtype=_DTYPES[dtype],
             cache_folder=cache_folder / "converted" if cache_folder else None,
         )
+        if self._device.type == "cpu":
+            pack_for_cpu(self._net)
         # the official code encodes in bfloat16; where that is no faster, float32 costs nothing
         vae_dtype = torch.bfloat16 if self._device.type == "cuda" else torch.float32
         self._encoder = load_encoder(files.vae, found.family, device=self._device, dtype=vae_dtype)
@@ -81,6 +84,8 @@ class PidEngine:
         """Memory that network and encoder hold."""
         tensors = [*self._net.parameters(), *self._net.buffers()]
         own = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        packed = [module for module in self._net.modules() if isinstance(module, PackedLinear)]
+        own += sum(module.packed.numel() * module.packed.element_size() for module in packed)
         return own + self._encoder.resident_bytes()
 
     def describe(self) -> dict[str, Any]:
