@@ -41,8 +41,23 @@ class RawClient:
     """One DEALER connection."""
 
     def __init__(
-        self, place: Path, *, hello: bool = True, token: str | None = None, endpoint: int = -1
+        self,
+        place: Path,
+        *,
+        hello: bool = True,
+        token: str | None = None,
+        endpoint: int = -1,
+        receive_queue: int = 0,
     ) -> None:
+        """Connect.
+
+        Args:
+            place: the connection file.
+            hello: whether to say hello.
+            token: another one than the file's.
+            endpoint: which of the file's endpoints; the last one is TCP.
+            receive_queue: messages that libzmq takes without being asked; 0 = as many as it likes.
+        """
         connection = json.loads(place.read_text())
         self._place = place
         self._published_token = connection["token"]
@@ -50,6 +65,7 @@ class RawClient:
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.RCVHWM, receive_queue)
         self.socket.setsockopt(zmq.PLAIN_USERNAME, b"pid")
         password = hmac.new(self.token.encode(), b"client", hashlib.sha256).hexdigest()
         self.socket.setsockopt(zmq.PLAIN_PASSWORD, password.encode())

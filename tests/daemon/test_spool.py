@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pid_daemon.broker import intake as intake_module
 from pid_daemon.broker import spool as spool_module
 from pid_daemon.broker.intake import Intake
 from pid_daemon.broker.jobs import Job, State
@@ -91,19 +92,19 @@ def test_a_disk_that_fails_in_the_middle(
     intake, job = Intake(spool), make_job()
     intake.open(job, b"")
 
-    def fail(*_: object) -> int:
+    def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "pwrite", fail)
+    monkeypatch.setattr(intake_module, "write_at", fail)
     with pytest.raises(SpoolFull, match=words):
         intake.take(Band(job.id, 0), b"x" * 10)
 
 
-def test_short_writes_are_continued(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    intake, job, pwrite = Intake(spool), make_job(), os.pwrite
+def test_bands_land_where_they_belong(spool: Spool) -> None:
+    intake, job = Intake(spool), make_job()
     intake.open(job, b"")
-    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:7], at))
-    assert intake.take(Band(job.id, 0), bytes(range(100)))
+    assert not intake.take(Band(job.id, 0), bytes(range(60)))
+    assert intake.take(Band(job.id, 60), bytes(range(60, 100)))
     assert (spool.path(job.id) / INPUT_FILE).read_bytes() == bytes(range(100))
 
 

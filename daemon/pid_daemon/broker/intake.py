@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from pid_daemon.broker.jobs import Job
 from pid_daemon.broker.spool import Spool, disk_error
@@ -24,6 +25,14 @@ class _Arrival:
     received_bytes: int = 0
     credit: int = BAND_CREDITS
     """Bands that the client may still send."""
+
+
+def write_at(path: Path, offset: int, view: memoryview) -> None:
+    """Write into a file that is there; the system may take less than everything at once."""
+    with path.open("r+b", buffering=0) as file:
+        file.seek(offset)
+        while view:
+            view = view[file.write(view) :]
 
 
 class Intake:
@@ -82,12 +91,6 @@ class Intake:
 
     def _write(self, band: Band, view: memoryview) -> None:
         try:
-            descriptor = os.open(self._spool.path(band.job) / INPUT_FILE, os.O_WRONLY)
-            try:
-                written = 0
-                while written < view.nbytes:
-                    written += os.pwrite(descriptor, view[written:], band.offset + written)
-            finally:
-                os.close(descriptor)
+            write_at(self._spool.path(band.job) / INPUT_FILE, band.offset, view)
         except OSError as error:
             raise disk_error(error, self._spool.folder) from error

@@ -52,11 +52,11 @@ class Lock:
         try:
             _lock(self._descriptor)
         except OSError:
-            text = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip()
+            text = os.read(self._descriptor, 32).decode(errors="replace").strip()
             os.close(self._descriptor)
             raise AlreadyRunning(int(text) if text.isdigit() else 0) from None
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        os.write(self._descriptor, str(os.getpid()).encode())
 
     def __enter__(self) -> Lock:
         return self

@@ -8,6 +8,7 @@ Sends never wait: every send says at once whether it was taken, or the peer is s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,9 @@ MESSAGES_PER_TURN = 32
 SEND_QUEUE = 32
 """Messages that libzmq may hold for one peer; what does not fit stays in our outbox, where previews
 are dropped."""
+
+LOOK_S = 0.005
+"""Pause between two looks where the event loop cannot watch a socket."""
 
 
 class Sent(enum.Enum):
@@ -81,14 +85,18 @@ class Sockets:
 
     def start(self) -> None:
         """Begin to receive."""
-        self._loop.add_reader(self._zap.FD, self._admit)
-        self._loop.add_reader(self._router.FD, self._drain)
         self._loop.call_soon(self._drain)
+        try:
+            self._loop.add_reader(self._zap.FD, self._admit)
+            self._loop.add_reader(self._router.FD, self._drain)
+        except NotImplementedError:  # Windows, whose event loop for processes watches no sockets
+            self._look_often()
 
     def close(self) -> None:
         """Stop; what libzmq took is sent for at most the linger time."""
         for socket in (self._zap, self._router):
-            self._loop.remove_reader(socket.FD)
+            with contextlib.suppress(NotImplementedError):
+                self._loop.remove_reader(socket.FD)
             socket.close()
         self._context.term()
 
@@ -106,6 +114,12 @@ class Sockets:
                 return Sent.GONE
             raise
         return Sent.TAKEN
+
+    def _look_often(self) -> None:
+        if not self._router.closed:
+            self._admit()
+            self._drain()
+            self._loop.call_later(LOOK_S, self._look_often)
 
     def _look_again(self) -> None:
         if not self._draining:
