@@ -12,7 +12,7 @@ from pid_core.errors import InvalidOptions, NotEnoughMemory
 from pid_core.plan.costs import FINISH_S_PER_PX, HOST_BYTES_PER_PX, Costs
 from pid_core.plan.engine import EnginePlan
 from pid_core.plan.engines import TRAITS, EngineReadiness, EngineTraits, resolve_engine
-from pid_core.plan.request import ENHANCE, UpscaleRequest
+from pid_core.plan.request import AUTO, ENHANCE, UpscaleRequest
 from pid_core.plan.tiles import Rect
 
 MAX_SIDE_PX = 65_536
@@ -152,7 +152,7 @@ def plan_upscale(
         passes=passes,
         expected_s=sum(one.expected_s for one in passes) + finish_s,
         expected_bytes=max(one.expected_bytes for one in passes) + around,
-        notices=tuple(_notices(request, region, result, route, traits)),
+        notices=tuple(_notices(request, region, result, route, traits, facts.readiness)),
     )
 
 
@@ -277,8 +277,14 @@ def _notices(
     result: tuple[int, int],
     route: str,
     traits: EngineTraits,
+    readiness: EngineReadiness,
 ) -> list[str]:
     notices: list[str] = []
+    is_held_back = readiness.pid_installed and readiness.has_gpu and not readiness.pid_acknowledged
+    if request.engine == AUTO and is_held_back:
+        notices.append(
+            "PiD could do this; the engine pid asks for the licence of its weights once."
+        )
     if result[0] < region.width or result[1] < region.height:
         notices.append(
             f"The result ({result[0]} x {result[1]} px) is smaller than the source "

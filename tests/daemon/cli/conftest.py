@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pid_daemon import files
 from pid_protocol.pixels import PixelFormat
 
@@ -23,6 +24,7 @@ class Command:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.limit_s = LIMIT_S
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PID_")},
             "HOME": str(home),
@@ -52,7 +54,7 @@ class Command:
     def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `pid` to its end."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=LIMIT_S)
+        out, err = process.communicate(timeout=self.limit_s)
         assert "Traceback" not in err, err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
