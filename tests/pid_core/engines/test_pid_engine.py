@@ -172,3 +172,19 @@ def test_out_of_memory_is_said(flux: PidSet, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(engine_module.Decoder, "run", exhausted)
     with pytest.raises(NotEnoughMemory, match="64 x 64 px do not fit"):
         run(engine, picture(64, 64), plan(64, 64))
+
+
+def test_window_borders_of_a_random_network_are_no_seams(flux: PidSet) -> None:
+    engine, made = create(flux), plan(192, 192)
+    layout = engine.layout(made)
+    assert layout.num_windows >= 4
+    generator = torch.Generator().manual_seed(4)
+    noise = torch.randn(1, 3, 24, 24, generator=generator)
+    source = torch.nn.functional.interpolate(noise, scale_factor=8, mode="bicubic").tanh()
+    tiled = run(engine, source, made)[-1].image
+    gradient = tiled.diff(dim=-1).abs().mean((0, 1, 2))
+    starts = layout.x.starts_px
+    edges = [4 * x - 1 for x in (*starts[1:], *(s + layout.x.window_px for s in starts[:-1]))]
+    # patches of 16 px show in any random network, so edges are held against other patch borders
+    borders = gradient[15::16]
+    assert gradient[edges].mean() <= 1.02 * borders.mean()
