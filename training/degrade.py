@@ -13,7 +13,7 @@ UPSCALE = 4
 MARGIN_PX = 8
 """Source pixels cut from each side of the small picture, so that no filter saw a border and the
 JPEG grid lies anywhere."""
-SOFT_SHARE = 0.06
+SOFT_SHARE = 0.1
 """Part of the samples whose truth is itself an enlargement, as many pictures on the web are: the
 network must learn not to sharpen them."""
 
@@ -79,7 +79,7 @@ def degrade(sharp: np.ndarray, repair: float, rng: np.random.Generator) -> np.nd
 
 def soften(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Enlarge a random corner of a square [n, n, 3] uint8 crop to the size of the whole."""
-    side = round(crop.shape[0] / rng.uniform(1.3, 3.5))
+    side = round(crop.shape[0] / rng.uniform(1.3, 4.5))
     kernel = Image.Resampling.LANCZOS if rng.random() < 0.5 else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(crop[:side, :side]).resize(crop.shape[:2], kernel))
 
