@@ -8,6 +8,8 @@ import logging.handlers
 import sys
 from pathlib import Path
 
+from pid_protocol.errors import InvalidRequest
+
 LOG_NAME = "daemon.log"
 MAX_LOG_BYTES = 4 << 20
 NUM_OLD_LOGS = 3
@@ -22,7 +24,12 @@ def start_logging(folder: Path, level: str, *, echo: bool) -> Path:
         echo: whether standard error gets a copy.
     Returns:
         The file's path.
+    Raises:
+        InvalidRequest: there is no such level.
     """
+    levels = logging.getLevelNamesMapping()
+    if level.upper() not in levels:
+        raise InvalidRequest(f"log_level is {level!r}.", f"Levels: {', '.join(levels)}.")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOG_NAME
     handlers: list[logging.Handler] = [

@@ -108,10 +108,18 @@ def test_the_broker_is_ready_soon_and_small_and_without_torch(make_daemon: MakeD
 
 def test_settings_that_make_no_sense_are_refused_in_a_sentence(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(start=False)
-    (daemon.folder / "config.toml").write_text("keep_alive = 3\n")
-    answer = start_another(daemon)
-    assert answer.returncode == 1
-    assert "keep_alive" in answer.stderr and "Traceback" not in answer.stderr
+    for text, variables, word in (
+        ("keep_alive = 3\n", {}, "keep_alive"),
+        ("keep_alive_s = [\n", {}, "TOML"),
+        ("", {"PID_KEEP_ALIVE_S": "soon"}, "soon"),
+        ("", {"PID_LOG_LEVEL": "LOUD"}, "LOUD"),
+        ("", {"PID_RUNTIME_FOLDER": str(daemon.folder / "config.toml")}, "cannot be used"),
+        ("", {"PID_SPOOL_FOLDER": "/proc/nowhere"}, "/proc/nowhere"),
+    ):
+        (daemon.folder / "config.toml").write_text(text)
+        answer = start_another(daemon, **variables)
+        assert answer.returncode == 1
+        assert word in answer.stderr and "Traceback" not in answer.stderr, answer.stderr
 
 
 def test_an_idle_daemon_ends_when_it_is_told_to(make_daemon: MakeDaemon) -> None:
