@@ -18,7 +18,7 @@ import pytest
 from pid_daemon import files
 from pid_daemon.files.record import read_record
 
-from tests.daemon.cli.conftest import Command, picture
+from tests.daemon.cli.conftest import Command, picture, wait_until
 from tests.daemon.raw_client import RawClient
 from tests.pid_core import synthetic_vae
 from tests.pid_core.synthetic_set import PidSet, write_set
@@ -51,8 +51,12 @@ def pid(made: PidSet, tmp_path: Path) -> Iterator[Command]:
     """A command that finds a whole set; nobody has accepted a licence yet."""
     shutil.copytree(made.folder, tmp_path / "comfy")
     command = command_in(tmp_path / "home", tmp_path / "comfy")
+    # a daemon that a client starts would not get PYTHONPATH, which says how small trained sizes are
+    daemon = command.start("serve")
+    wait_until((tmp_path / "home" / "connection.json").exists)
     yield command
     command("stop", "--force")
+    daemon.communicate()
 
 
 def rows(command: Command) -> dict[str, dict[str, Any]]:
