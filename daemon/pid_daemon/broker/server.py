@@ -121,8 +121,9 @@ class Broker:
             self.stop,
         )
         self._submission = Submission(
-            self._sessions, self._books, self._intake, self.facts, self._pool.warm, self._pool.wake
-        )
+            self._sessions, self._books, self._intake, self.settled, self.facts,
+            self._pool.warm, self._pool.wake,
+        )  # fmt: skip
         self._dispatcher = Dispatcher(
             self._sessions,
             self._books,
@@ -162,7 +163,8 @@ class Broker:
     def pump(self, session: Session) -> None:
         """Send what a connection has leave to get."""
         for name, error in self._deliveries.pump(self._sessions, session):
-            self._books.fail_lost_result(self._books.find(name), error)
+            if name in self._books:  # else it has expired meanwhile
+                self._books.fail_lost_result(self._books.find(name), error)
 
     def unload(self) -> None:
         """End the workers as soon as they are idle."""
@@ -209,6 +211,10 @@ class Broker:
     def look_soon(self) -> None:
         """Look for weights again, some time."""
         self._shelf.look_soon()
+
+    def settled(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with what the settings say where a client leaves it open."""
+        return self._shelf.settled(options)
 
     def facts(self, options: Mapping[str, Any]) -> DeviceFacts:
         """What is known of the device now, and of the engine that the options ask for."""
