@@ -91,7 +91,7 @@ class Screen:
 
     def shoot(self, path: Path, window: str = "root") -> Path:
         """Take a picture of the screen or of a window."""
-        inside = SHARE / "shot.png"
+        inside = SHARE / f"shot{self.display}.png"
         self.host.run(["import", "-window", window, inside], 30)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(inside.read_bytes())

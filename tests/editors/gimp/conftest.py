@@ -10,13 +10,13 @@ import pytest
 from tests.daemon.real_daemon import RealDaemon
 from tests.editors import pictures
 from tests.editors.gimp.profile import Gimp
-from tests.editors.host import SHARE
+from tests.editors.host import SHARE, SUITE
 
 
 @pytest.fixture(scope="session")
 def inputs(chroot: None) -> Path:
     """The pictures."""
-    folder = SHARE / "in"
+    folder = SHARE / f"in-{SUITE}"
     pictures.make(folder)
     return folder
 

@@ -55,14 +55,14 @@ class Gimp:
 
     def cases(self, *names: str) -> dict[str, Any]:
         """Carry out cases of `inside.py` in one GIMP; returns their reports by name."""
-        script = SHARE / "inside.py"
+        script = SHARE / f"inside-{SUITE}.py"
         shutil.copyfile(HERE / "inside.py", script)
         out = SHARE / f"out-{SUITE}"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir()
         said = self.batch(
             f"exec(open({str(script)!r}).read())",
-            IN=str(SHARE / "in"),
+            IN=str(SHARE / f"in-{SUITE}"),
             OUT=str(out),
             CASES=" ".join(names),
         )

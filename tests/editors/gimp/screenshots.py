@@ -33,7 +33,7 @@ def test_screenshots(gimp: Gimp, screen: Screen, daemon: RealDaemon, inputs: Pat
         with daemon.client() as client:
             delivered = client.status()["jobs"]["delivered"]
             place = screen.geometry(dialog)
-            screen.click(place["X"] + 80, place["Y"] + 410)  # the face, on the small picture
+            screen.click(place["X"] + 94, place["Y"] + 383)  # the face, on the small picture
             until(lambda: client.status()["jobs"]["delivered"] > delivered, 60, "no spot came")
             time.sleep(1)
             shoot(screen, "dialog")
