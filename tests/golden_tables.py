@@ -13,6 +13,8 @@ from pid_core.errors import InvalidOptions
 from pid_core.networks.embeddings import PixelPositions, timestep_features
 from pid_core.networks.layers import RmsNorm
 from pid_core.networks.rope import image_table, rotate, text_table
+from pid_core.pixels.format import PictureFormat
+from pid_core.pixels.picture import Picture, blank
 from pid_core.samplers.schedule import dynamic_shift, flow_timesteps, student_timesteps
 from pid_core.text.tokens import kept_positions
 
@@ -20,8 +22,8 @@ TABLE_REL = 1e-6
 ANGLE_MAX_ABS = 3e-5
 """Sines and cosines: the official tables are built in float32, ours in float64."""
 TIME_MAX_ABS = 1.3e-4
-"""Time features: processors differ in the last place of exp(), which t = 1000 turns into 6e-5 radians;
-the product's own rounding adds half of that."""
+"""Time features: processors differ in the last place of exp(), which t = 1000 turns into 6e-5
+radians; the product's own rounding adds half of that."""
 BF16_ROUNDING = 2**-9
 """The official norm rounds to the input's dtype before it scales; ours does not."""
 
@@ -119,6 +121,23 @@ def _slots_table(group: str, values: Tensors) -> Iterator[Figure]:
     yield Figure(group, max_abs(ours, values["value"]), 0)
 
 
+def _image_table(group: str, values: Tensors) -> Iterator[Figure]:
+    """Samples to [-1, 1] and back. The official code crops to whole patches and truncates."""
+    height, width, _ = values["load_in_hwc"].shape
+    samples = values["load_in_hwc"].numpy()
+    picture = Picture(PictureFormat(width, height), samples)
+    top, left = height % 16 // 2, width % 16 // 2
+    part = picture.cropped(left, top, width - width % 16, height - height % 16)
+    loaded = part.colours().unsqueeze(0) * 2 - 1
+    yield Figure(f"{group} load", max_abs(loaded, values["load_out"]), TABLE_REL)
+    _, height, width = values["in"].shape
+    saved = blank(PictureFormat(width, height))
+    # ours rounds, which on just under half a level less is truncation
+    saved.write(0, ((values["in"].clamp(-1, 1) + 1) * 127.5 - 0.4999) / 255, None)
+    ours = torch.from_numpy(saved.samples)
+    yield Figure(f"{group} save", max_abs(ours, values["uint8_hwc"]), 0)
+
+
 TABLES: list[tuple[str, Callable[[str, Tensors], Iterator[Figure]]]] = [
     (r"student_t_list\.", _student_table),
     (r"flow_timesteps\.", _flow_table),
@@ -129,6 +148,7 @@ TABLES: list[tuple[str, Callable[[str, Tensors], Iterator[Figure]]]] = [
     (r"rope_apply$", _rope_apply_table),
     (r"pixel_pos\.", _pixel_table),
     (r"rmsnorm$", _norm_table),
+    (r"image$", _image_table),
     (r"prompt_slots\.", _slots_table),
 ]
 """Which function checks which tables: pattern of the group's name -> figures."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network definitions: a dataclass of sizes and one `nn.Module` tree for each; no file access here."""
+"""Network definitions: a dataclass of sizes and one `nn.Module` tree for each; no files here."""
