@@ -130,6 +130,17 @@ def test_the_shelf_follows_settings_folders_and_notes(flux: PidSet, tmp_path: Pa
     asyncio.run(scene())
 
 
+def test_the_settings_say_what_auto_stands_for() -> None:
+    async def scene() -> None:
+        shelf = Shelf(Config(default_engine="compact"))
+        assert shelf.settled(OPTIONS)["engine"] == "compact"
+        for given in ({"engine": "pid"}, {"weights": "some"}):
+            assert shelf.settled({**OPTIONS, **given}) == {**OPTIONS, **given}
+        assert Shelf(Config()).settled(OPTIONS) == OPTIONS
+
+    asyncio.run(scene())
+
+
 def test_looking_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow disk delays the answer, not the loop; what came while it was read is seen as well."""
     looks = 0

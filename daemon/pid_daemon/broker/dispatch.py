@@ -94,6 +94,10 @@ class Actions(Protocol):
     def look_soon(self) -> None:
         """Look for weights again, some time."""
 
+    def settled(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with what the settings say where a client leaves it open."""
+        ...
+
     def facts(self, options: Mapping[str, Any]) -> DeviceFacts:
         """What is known of the device now, and of the engine that the options ask for."""
         ...
@@ -179,7 +183,8 @@ class Dispatcher:
                 return Jobs([job.to_row(places.get(job.id, 0)) for job in self._books])
             case GetPlan():
                 check_image(message.image, message.region)
-                asked = replace(message, options=validated(message.kind, message.options))
+                options = self._actions.settled(validated(message.kind, message.options))
+                asked = replace(message, options=options)
                 facts = self._actions.facts(asked.options)
                 return plans.answer(plans.plan_of(asked, facts), facts)
             case Cancel():

@@ -17,6 +17,7 @@ from pid_core.inspect import ModelRow, PidFiles, describe, scan
 from pid_core.inspect.fingerprint import cached_captions
 from pid_core.inspect.models import row_of
 from pid_core.plan import EngineReadiness
+from pid_core.plan.request import AUTO
 from pid_daemon import named_files
 from pid_daemon.broker.weights import Found, Outcome, check_prompts, files_of, is_wanted
 from pid_daemon.config import Config, cache_folder, config_path, load_config, own_models_folder
@@ -30,6 +31,7 @@ MAX_ROWS = 1_000
 PAUSE_S = 5.0
 """Looks that nobody asked for are at least so far apart."""
 LIVE_SETTINGS = (
+    "default_engine",
     "model_folders",
     "default_weights",
     "default_vae",
@@ -90,6 +92,11 @@ class Shelf:
         """Look again some time: somebody is there who may want to know."""
         if time.monotonic() - self._looked_s > PAUSE_S:
             self._look_again()
+
+    def settled(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with what the settings say where a client leaves the engine open."""
+        is_open = options["engine"] == AUTO and not options["weights"]
+        return {**options, "engine": self.config.default_engine} if is_open else dict(options)
 
     def readiness(self, options: Mapping[str, Any], *, has_gpu: bool) -> EngineReadiness:
         """What `auto` and the refusals depend on.

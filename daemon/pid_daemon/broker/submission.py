@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pid_core.plan import DeviceFacts
@@ -30,6 +31,7 @@ class Submission:
         sessions: Sessions,
         books: Books,
         intake: Intake,
+        settled: Callable[[Mapping[str, Any]], dict[str, Any]],
         facts: Callable[[Mapping[str, Any]], DeviceFacts],
         coming: Callable[[], None],
         accepted: Callable[[], None],
@@ -40,6 +42,7 @@ class Submission:
             sessions: for the answers.
             books: where accepted jobs go.
             intake: where pixels go.
+            settled: fills in what the settings say where the options leave it open.
             facts: what is known of the device now, and of the engine that the options ask for.
             coming: called when a job's pixels will follow.
             accepted: called when a job waits to be run.
@@ -47,6 +50,7 @@ class Submission:
         self._sessions = sessions
         self._books = books
         self._intake = intake
+        self._settled = settled
         self._facts = facts
         self._coming = coming
         self._accepted = accepted
@@ -61,6 +65,7 @@ class Submission:
         """
         profile = bytes(blobs[0]) if blobs else b""
         submit = checked_submit(submit, profile)
+        submit = replace(submit, options=self._settled(submit.options))
         if submit.job in self._books:
             raise InvalidRequest("A job of that name is kept already.", "Choose a new name.")
         if self._books.num_unfinished(session.route) >= MAX_JOBS_PER_CLIENT:

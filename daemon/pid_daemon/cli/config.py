@@ -38,7 +38,11 @@ def config(ctx: click.Context, as_json: bool) -> None:
 @click.argument("name", type=click.Choice(NAMES), metavar="NAME")
 @click.argument("value")
 def set_value(name: str, value: str) -> None:
-    """Write one setting into the file; a running daemon takes it up at its next start."""
+    """Write one setting into the file.
+
+    A running daemon takes up what concerns weights, licences and the engine at once, all else at
+    its next start.
+    """
     change(name, value)
     click.echo(f"{name} is {_value(getattr(load_config({}), name))}.")
 
