@@ -45,8 +45,11 @@ from pid_protocol.messages import Error, Message, Models, Status
 
 log = logging.getLogger(__name__)
 
+HEAD_START_S = 0.25
+"""Most that clients wait for the first look into the model folders: what is remembered of them is
+known when the first one asks."""
 FIRST_LOOK_S = 5.0
-"""Most that jobs wait for the first look into the model folders."""
+"""Most that jobs wait for it."""
 
 
 def serve(config: Config, *, echo: bool = False) -> int:
@@ -140,10 +143,11 @@ class Broker:
     async def run(self) -> None:
         """Serve until `stop`."""
         self._books.recover()
+        first_look = self._keep(self._first_look())
+        await asyncio.wait({first_look}, timeout=HEAD_START_S)
         self._places.open()
         self._sockets.start()
         log.info("ready: %s, process %d", ", ".join(self._places.endpoints), os.getpid())
-        self._keep(self._first_look())
         clock = self._loop.create_task(self._clock.run())
         try:
             await self._stopped.wait()
@@ -222,11 +226,12 @@ class Broker:
             options, self._pool.holdings, self._shelf, self._costs.costs, self._devices
         )
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something beside; asyncio itself holds tasks only weakly."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --- between the parts -----------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ def settle(request: Request, arguments: Mapping[str, Any]) -> Request:
     if not given and request.options.get("engine") != "pid":
         return request
     with connected(start=True) as session:
+        ask(session, GetModels())  # a file may have come since the daemon looked
         names = [name for option, text in given.items() for name in _names(session, option, text)]
         if names:
             request = replace(request, options={**request.options, "weights": ",".join(names)})
