@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pid_core.inspect import ModelRow, scan
+from pid_core.inspect.fingerprint import caption_file
 from pid_daemon import named_files
 from pid_daemon.broker import shelf as shelf_module
 from pid_daemon.broker.shelf import Shelf
@@ -17,9 +20,6 @@ from pid_daemon.broker.weights import Found, check_prompts, files_of
 from pid_daemon.config import Config, load_config
 from pid_daemon.settings_file import accept_licence, change
 from pid_protocol.errors import CheckpointMismatch, CheckpointMissing, InvalidRequest, PidError
-
-from pid_core.inspect import ModelRow, scan
-from pid_core.inspect.fingerprint import caption_file
 from tests.pid_core.synthetic_set import PidSet, write_set
 
 OPTIONS: dict[str, Any] = {"engine": "auto", "weights": "", "prompt": "", "negative_prompt": ""}
