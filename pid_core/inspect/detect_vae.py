@@ -17,6 +17,7 @@ from pid_core.inspect.names import NameHints
 
 LDM, DIFFUSERS, WAN, WAN_2D, WAN_DIFFUSERS = "LDM", "diffusers", "Wan", "Wan 2-D", "Wan diffusers"
 
+_SD1_SCALE = 0.18215
 # layout -> (first convolution, convolution that ends in 2 x latent channels)
 _MARKS = {
     LDM: ("encoder.down.0.block.0.norm1.weight", "encoder.conv_out.weight"),
@@ -38,13 +39,12 @@ def describe_vae(header: FileHeader, hints: NameHints, declared: Declared) -> De
     try:
         allowed = _allowed(header, layout, last[0] // 2)
         named = hints
-        if (
-            hints.family is None and header.path.stem.lower() == "ae"
-        ):  # FLUX.1's own name for its VAE
-            named = replace(hints, family="flux", family_from="file name")
+        if hints.family_from != "file name" and header.path.stem.lower() == "ae":
+            named = replace(hints, family="flux", family_from="file name")  # FLUX.1's own name
         family, source = _from_config(header.path, allowed) or decide_family(
             allowed, named, declared
         )
+        _refuse_a_guess(family, source, named, declared)
         return replace(
             found,
             families=allowed,
@@ -77,6 +77,17 @@ def _allowed(header: FileHeader, layout: str, channels: int) -> tuple[str, ...]:
     return allowed
 
 
+def _refuse_a_guess(family: str, source: str, hints: NameHints, declared: Declared) -> None:
+    """SD 1.x has the same VAE with other numbers; its 4 channels are not proof of SDXL."""
+    if family != "sdxl" or source == "config.json":
+        return
+    if hints.family != "sdxl" and declared.family != "sdxl":
+        raise CheckpointMismatch(
+            "Its tensors fit SDXL and SD 1.x alike, and no name says which.",
+            hint="If it is SDXL's, put `sdxl` into its name; PiD has no weights for SD 1.x.",
+        )
+
+
 def _from_config(path: Path, allowed: tuple[str, ...]) -> tuple[str, str] | None:
     """The family by diffusers' config.json beside the file, which names the normalisation."""
     try:
@@ -84,6 +95,8 @@ def _from_config(path: Path, allowed: tuple[str, ...]) -> tuple[str, str] | None
         scale = float(config["scaling_factor"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    if "sdxl" in allowed and abs(scale - _SD1_SCALE) < 1e-4:
+        raise CheckpointMismatch("It is the VAE of SD 1.x, for which there are no PiD weights.")
     for name in allowed:
         rule = BACKBONES[name].normalisation
         if isinstance(rule, Affine) and abs(rule.scale - scale) < 1e-4:

@@ -165,14 +165,18 @@ def _identifier(path: Path, found: Description) -> str:
 def _files(folders: Iterable[Path]) -> Iterator[Path]:
     seen: set[Path] = set()
     for folder in folders:
-        for path in sorted(_below(folder.expanduser(), _MAX_DEPTH)):
+        for path in sorted(_below(folder.expanduser(), _MAX_DEPTH, set())):
             real = path.resolve()
             if real not in seen:
                 seen.add(real)
                 yield path
 
 
-def _below(folder: Path, depth: int) -> Iterator[Path]:
+def _below(folder: Path, depth: int, seen: set[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in seen:  # links may go round in circles
+        return
+    seen.add(real)
     try:
         entries = list(os.scandir(folder))
     except OSError:  # not there, or not ours to read
@@ -180,7 +184,7 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir():
             if depth and entry.name not in _SKIPPED_FOLDERS:
-                yield from _below(Path(entry.path), depth - 1)
+                yield from _below(Path(entry.path), depth - 1, seen)
         elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
             yield Path(entry.path)
 

@@ -58,6 +58,13 @@ def test_the_hub_cache_lists_a_file_once(files: PidSet, tmp_path: Path) -> None:
     assert [(row.kind, row.family) for row in rows] == [("pid", "flux")]
 
 
+def test_links_in_circles_end(files: PidSet, tmp_path: Path) -> None:
+    (tmp_path / "models").symlink_to(files.folder)
+    for name in ("a", "b", "c"):
+        (tmp_path / name).symlink_to(tmp_path)
+    assert len(scan([tmp_path])) == 3
+
+
 def test_refusals_and_strangers(files: PidSet, tmp_path: Path) -> None:
     tensors = synthetic.network(synthetic.V15_FLUX, small=True)
     synthetic.save_comfy(tensors, tmp_path / "pid_sdxl_1024_to_4096_4step.safetensors")

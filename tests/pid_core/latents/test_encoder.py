@@ -71,6 +71,17 @@ def test_a_config_tells_families_apart(tmp_path: Path) -> None:
     assert (describe(path).family, describe(path).family_from) == ("sd3", "config.json")
 
 
+def test_four_channels_alone_are_no_proof(tmp_path: Path) -> None:
+    made = synthetic_vae.vae("sdxl")
+    path = synthetic_vae.save(
+        made, tmp_path / "vae-ft-mse-840000" / "vae-ft-mse.safetensors", "ldm"
+    )
+    assert "SDXL and SD 1.x alike" in describe(path).problem
+    assert describe(path, Declared(family="sdxl")).problem == ""
+    (path.parent / "config.json").write_text('{"scaling_factor": 0.18215}', encoding="utf-8")
+    assert "VAE of SD 1.x" in describe(path).problem
+
+
 def test_a_vae_of_another_family_is_refused(tmp_path: Path) -> None:
     path = synthetic_vae.save(synthetic_vae.vae("sdxl"), tmp_path / "sdxl_vae.safetensors", "ldm")
     with pytest.raises(CheckpointMismatch, match="You say FLUX.1"):
@@ -103,7 +114,7 @@ def test_tiles_stay_close_to_the_whole(family: str, tmp_path: Path) -> None:
     whole = encode(encoder, image)
     tiled = encode(encoder, image, tile_px=448)
     error = (tiled - whole).square().mean().sqrt() / whole.square().mean().sqrt()
-    assert error < 0.15
+    assert error < {"flux": 0.1, "qwenimage": 0.005}[family]  # group norms see a whole tile
     # a seam would show as a step that the whole does not have
     step = (tiled.diff(dim=-1) - whole.diff(dim=-1)).abs().mean((0, 1, 2))
-    assert step.max() <= 3 * step.median() + 0.02
+    assert step.max() <= 3 * step.median() + 0.002
