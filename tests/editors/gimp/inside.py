@@ -557,24 +557,6 @@ def recover_without_an_image():
     return {**done, "target": state(target) if target else None}
 
 
-@case
-def large():
-    """For the time: 4096 x 4096 RGBA."""
-    kind, mode = Gimp.ImageType.RGBA_IMAGE, Gimp.LayerMode.NORMAL
-    image = Gimp.Image.new(4096, 4096, Gimp.ImageBaseType.RGB)
-    layer = Gimp.Layer.new(image, "large", 4096, 4096, kind, 100.0, mode)
-    image.insert_layer(layer, None, 0)
-    layer.get_buffer().set(Gegl.Rectangle.new(0, 0, 4096, 4096), U8, os.urandom(1 << 26))
-    layer.get_buffer().flush()
-    seconds = []
-    for _ in range(int(os.environ.get("ROUNDS", "3"))):
-        done = call("enhance", image, [layer], **IDENTITY)
-        assert done["status"] == "success", done
-        seconds.append(done["seconds"])
-        image.remove_layer(image.get_layers()[0])
-    return {"seconds": seconds}
-
-
 REPORT = {}
 for ACTIVE in os.environ.get("CASES", "").split() or list(CASES):
     try:
