@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from pid_client import texts as client_texts
-from pid_protocol.licences import LICENCES, licence
-from pid_protocol.messages import GetModels, GetStatus
 
+from pid_client import texts as client_texts
 from pid_daemon.cli import texts
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.exits import Refused
 from pid_daemon.config import load_config
 from pid_daemon.settings_file import accept_licence, change
+from pid_protocol.licences import LICENCES, licence
+from pid_protocol.messages import GetModels, GetStatus
 
 TITLES = {
     "pid": "PiD networks",

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from pid_client import licence
 from pid_client.session import Session
-from pid_protocol.errors import LicenceNotAccepted
-from pid_protocol.messages import GetModels, GetPlan
-from pid_protocol.pixels import PixelFormat
-
 from pid_daemon import named_files
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.exits import Refused
 from pid_daemon.cli.inputs import Request
 from pid_daemon.cli.options import F, SectionOption
+from pid_protocol.errors import LicenceNotAccepted
+from pid_protocol.messages import GetModels, GetPlan
+from pid_protocol.pixels import PixelFormat
 
 WEIGHTS = "Weights"
 KINDS = {"weights": "pid", "vae": "vae", "text_encoder": "text-encoder"}

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pid_daemon import files
 from pid_daemon.files.record import read_record
-
 from tests.daemon.cli.conftest import Command, picture, wait_until
 from tests.daemon.raw_client import RawClient
 from tests.pid_core import synthetic_vae
