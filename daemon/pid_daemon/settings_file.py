@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import tomllib
-from pid_protocol.errors import InternalError, InvalidRequest
 
 from pid_daemon.config import Config, config_path, load_config
+from pid_protocol.errors import InternalError, InvalidRequest
 
 NAMES = tuple(spec.name for spec in dataclasses.fields(Config) if spec.name != "config_file")
 """Settings that the file may have."""
