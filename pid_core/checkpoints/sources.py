@@ -57,7 +57,7 @@ def as_safetensors(path: Path, cache_folder: Path | None) -> Path:
         tensors = {name: tensor.contiguous() for name, tensor in _torch_tensors(path).items()}
         save_file(tensors, unfinished, metadata={"converted_from": path.name})
         os.replace(unfinished, twin)
-    except (OSError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # RuntimeError: tensors that overlap
         _log.warning("no safetensors copy of %s: %s", path, error)
         unfinished.unlink(missing_ok=True)
         return path

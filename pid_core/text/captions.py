@@ -106,7 +106,18 @@ class Captions:
                 hint="Put Gemma 2 2B (gemma_2_2b_it_elm_bf16.safetensors, 5.2 GB) into a model "
                 "folder" + (", or leave the prompt empty." if self.has("") else "."),
             )
-        encoder = self._load(self._encoder, self._device)
+        try:
+            return self._encoded_on(self._device, self._encoder, prompts)
+        except torch.OutOfMemoryError:
+            if self._device.type == "cpu":
+                raise
+        # 4 GB beside the network are too much for a small card; a CPU takes some seconds
+        return self._encoded_on(torch.device("cpu"), self._encoder, prompts)
+
+    def _encoded_on(
+        self, device: torch.device, path: Path, prompts: list[str]
+    ) -> dict[str, torch.Tensor]:
+        encoder = self._load(path, device)
         prefix = instruction_prefix()
         encoded: dict[str, torch.Tensor] = {}
         for prompt in prompts:
@@ -118,7 +129,7 @@ class Captions:
                     hint="Use Gemma 2 2B.",
                 )
             encoded[prompt] = rows
-            self._keep(self._encoder, prompt, rows)
+            self._keep(path, prompt, rows)
         return encoded
 
     def _keep(self, encoder: Path, prompt: str, rows: torch.Tensor) -> None:

@@ -112,6 +112,21 @@ def test_the_encoder_is_loaded_once_per_prompt(made, tmp_path: Path) -> None:
     assert torch.equal(empty, _reference(made, "")) and len(loads) == 1
 
 
+def test_a_card_without_room_leaves_it_to_the_cpu(made, tmp_path: Path) -> None:
+    path = synthetic_text.save_single_file(made, tmp_path / "gemma.safetensors")
+    tried: list[str] = []
+
+    def full(where: Path, device: torch.device) -> GemmaEncoder:
+        tried.append(device.type)
+        if device.type == "cuda":
+            raise torch.OutOfMemoryError("no room")
+        return GemmaEncoder(where, device)
+
+    captions = Captions(path, tmp_path, synthetic_text.HIDDEN, torch.device("cuda"), load=full)
+    assert torch.equal(captions.embeddings("waves")[0], _reference(made, "waves"))
+    assert tried == ["cuda", "cpu"]
+
+
 def test_without_encoder_and_cache_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointMissing) as caught:
         Captions(None, tmp_path, synthetic_text.HIDDEN, CPU).embeddings("a cat")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The genuine tokenizer, where a copy is at hand: it is under Gemma's terms and not committed.
 
-    PID_TEST_TOKENIZER=/path/to/tokenizer.json pytest tests/pid_core/text/test_real_tokenizer.py
+PID_TEST_TOKENIZER=/path/to/tokenizer.json pytest tests/pid_core/text/test_real_tokenizer.py
 """
 
 from __future__ import annotations
