@@ -15,12 +15,11 @@ from pathlib import Path
 
 import click
 import numpy as np
+from PIL import Image
+
 from pid_client import launch
 from pid_client.job import Finished, JobSpec
 from pid_client.options import UPSCALE
-from pid_protocol.errors import InvalidImage, PidError
-from PIL import Image
-
 from pid_daemon import files
 from pid_daemon.cli import exits, inputs, results, texts
 from pid_daemon.cli.connect import connection_file
@@ -28,6 +27,7 @@ from pid_daemon.cli.progress import show, view_for
 from pid_daemon.files.comparison import comparison
 from pid_daemon.files.picture import Pixels
 from pid_daemon.install.place import launch_command
+from pid_protocol.errors import InvalidImage, PidError
 
 PHOTOGRAPH = "data/chelsea.png"
 """Inside scikit-image: a cat, 451 x 300 px, CC0, by Stéfan van der Walt."""

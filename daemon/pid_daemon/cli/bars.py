@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import time
 
-from pid_client import texts
-from pid_protocol.messages import Progress as Step
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -16,6 +14,9 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
 )
+
+from pid_client import texts
+from pid_protocol.messages import Progress as Step
 
 NAME_CHARS = 32
 """What a bar shows of a file's name."""

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import overload
 
 import click
+
 from pid_client import launch
 from pid_client.session import Session
+from pid_daemon.config import load_config
+from pid_daemon.install.place import launch_command
 from pid_protocol import discovery
 from pid_protocol.errors import RemoteProtocolError
 from pid_protocol.messages import (
@@ -27,9 +30,6 @@ from pid_protocol.messages import (
     Status,
     Unload,
 )
-
-from pid_daemon.config import load_config
-from pid_daemon.install.place import launch_command
 
 CLIENT = "cli"
 """What `pid status` calls us."""

@@ -12,13 +12,13 @@ from typing import TextIO
 
 import click
 import psutil
-from pid_protocol.errors import DaemonNotRunning
-from pid_protocol.messages import GetStatus, Shutdown, Unload
 
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.exits import FAILED, Refused
 from pid_daemon.config import load_config
 from pid_daemon.logs import LOG_NAME
+from pid_protocol.errors import DaemonNotRunning
+from pid_protocol.messages import GetStatus, Shutdown, Unload
 
 END_LIMIT_S = 15.0
 """How long `stop` waits for the process to be gone."""

@@ -7,6 +7,7 @@ import logging
 import traceback
 
 import click
+
 from pid_protocol.errors import Cancelled, ConnectError, InvalidRequest, PidError
 
 OK, FAILED, USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pid_protocol.errors import InvalidImage
-
 from pid_daemon.cli.exits import Refused
 from pid_daemon.files.atomic import TEMPORARY
 from pid_daemon.files.formats import SUFFIXES, format_by_name, format_for, readable
 from pid_daemon.files.record import read_record
+from pid_protocol.errors import InvalidImage
 
 NAMED_AT_MOST = 3
 """Files that one refusal names; the rest is counted."""

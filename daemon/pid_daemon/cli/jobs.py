@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from pid_client.job import Finished
 from pid_client.tracked import Job
-from pid_protocol.errors import DaemonNotRunning, PidError, UnknownJob
-from pid_protocol.messages import Cancel, GetJobs
-
 from pid_daemon import files
 from pid_daemon.cli import detached, exits, results, texts
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.inputs import make_folders
 from pid_daemon.cli.progress import View, show, view_for
+from pid_protocol.errors import DaemonNotRunning, PidError, UnknownJob
+from pid_protocol.messages import Cancel, GetJobs
 
 LAST = "last"
 """Stands for the newest job that `fetch` can follow."""

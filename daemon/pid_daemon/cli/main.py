@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
-from pid_protocol import PROGRAM_VERSION
-from pid_protocol.errors import PidError
 
 from pid_daemon.cli import exits
+from pid_protocol import PROGRAM_VERSION
+from pid_protocol.errors import PidError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("upscale:upscale", "Enlarge pictures or whole folders."),

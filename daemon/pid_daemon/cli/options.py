@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+
 from pid_client.options import Option, changed, options_for
 
 F = TypeVar("F", bound=Callable[..., Any])

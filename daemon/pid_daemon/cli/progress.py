@@ -8,6 +8,7 @@ import time
 from typing import Protocol
 
 import click
+
 from pid_client import texts
 from pid_client.job import JobEvent, Receiving
 from pid_protocol.messages import Progress as Step

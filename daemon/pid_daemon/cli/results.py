@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from pid_client.job import Finished
-
 from pid_daemon import files
 from pid_daemon.cli import texts
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+
 from pid_client.job import BATCH, INTERACTIVE, Finished, JobEvent, JobSpec
 from pid_client.session import Session
 from pid_client.tracked import Job
-from pid_protocol.errors import ConnectError, ConnectionLost, PidError, WorkerDied
-from pid_protocol.messages import GetStatus, Queued
-
 from pid_daemon import files
 from pid_daemon.cli import detached, exits, results, texts
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.inputs import Item, Request
 from pid_daemon.cli.progress import View, show, view_for
+from pid_protocol.errors import ConnectError, ConnectionLost, PidError, WorkerDied
+from pid_protocol.messages import GetStatus, Queued
 
 SPARE = 1
 """Jobs of one run that wait at the daemon while each of its workers has one."""

@@ -11,15 +11,15 @@ import sys
 from typing import Any
 
 import click
-from pid_protocol import PROGRAM_VERSION
-from pid_protocol.errors import DaemonNotRunning
-from pid_protocol.messages import GetStatus, Status
 
 from pid_daemon.cli import texts
 from pid_daemon.cli.connect import ask, connected, connection_file
 from pid_daemon.cli.exits import NO_DAEMON
 from pid_daemon.config import config_path, load_config
 from pid_daemon.install import EDITORS, Installed, inspect, profiles_of
+from pid_protocol import PROGRAM_VERSION
+from pid_protocol.errors import DaemonNotRunning
+from pid_protocol.messages import GetStatus, Status
 
 _LIBRARIES = ("torch", "numpy", "pillow", "imagecodecs", "diffusers", "transformers")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from pid_protocol.errors import InvalidImage, PidError
 from pid_protocol.pixels import CHANNELS, PixelFormat
 

@@ -8,11 +8,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
-from pid_protocol.errors import InvalidImage
-from pid_protocol.limits import MAX_PIXELS, MAX_SIDE_PX
 from PIL import Image
 
 from pid_daemon.files.picture import Pixels
+from pid_protocol.errors import InvalidImage
+from pid_protocol.limits import MAX_PIXELS, MAX_SIDE_PX
 
 
 def opened(source: bytes | BinaryIO) -> Image.Image:

@@ -9,7 +9,6 @@ from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
-from pid_protocol.errors import InvalidImage
 
 from pid_daemon.files.picture import Decoded, Metadata, Pixels
 from pid_daemon.files.pillow import (
@@ -21,6 +20,7 @@ from pid_daemon.files.pillow import (
     pixels_of,
     resolution,
 )
+from pid_protocol.errors import InvalidImage
 
 _XMP_KEY = b"XML:com.adobe.xmp"
 _HEAD_BYTES = 33

@@ -8,8 +8,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from pid_protocol.errors import InvalidImage
-from pid_protocol.limits import MAX_ICC_BYTES
 
 from pid_daemon.files import exif, xmp
 from pid_daemon.files.formats import sniff
@@ -18,6 +16,8 @@ from pid_daemon.files.picture import Decoded, Metadata, Pixels, SourceImage, for
 from pid_daemon.files.png import read_png
 from pid_daemon.files.tiff import read_tiff
 from pid_daemon.files.webp import read_webp
+from pid_protocol.errors import InvalidImage
+from pid_protocol.limits import MAX_ICC_BYTES
 
 _LOG = logging.getLogger(__name__)
 _READERS = {"png": read_png, "jpeg": read_jpeg, "webp": read_webp, "tiff": read_tiff}

@@ -7,12 +7,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from pid_protocol.errors import InvalidImage
-
 from pid_daemon.files import xmp
 from pid_daemon.files.formats import sniff
 from pid_daemon.files.pillow import blob, opened
 from pid_daemon.files.tiff import xmp_of
+from pid_protocol.errors import InvalidImage
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -9,12 +9,12 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import tifffile
-from pid_protocol.errors import InvalidImage
 
 from pid_daemon.files import tiff_exif
 from pid_daemon.files.cmyk import from_cmyk
 from pid_daemon.files.picture import Decoded, Metadata, Pixels
 from pid_daemon.files.pillow import check_size
+from pid_protocol.errors import InvalidImage
 
 _XMP, _ICC, _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _ORIENTATION = 700, 34675, 282, 283, 296, 274
 _INCH, _CENTIMETRE = 2, 3

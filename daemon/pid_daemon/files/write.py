@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pid_protocol.pixels import CHANNELS, PixelFormat
 
 from pid_daemon.files import exif, xmp
 from pid_daemon.files.atomic import whole_file
@@ -19,6 +18,7 @@ from pid_daemon.files.picture import DTYPE_OF, Metadata, Pixels, UnwritableOutpu
 from pid_daemon.files.png import write_png
 from pid_daemon.files.tiff import write_tiff
 from pid_daemon.files.webp import write_webp
+from pid_protocol.pixels import CHANNELS, PixelFormat
 
 _WRITERS = {"png": write_png, "jpeg": write_jpeg, "webp": write_webp, "tiff": write_tiff}
 

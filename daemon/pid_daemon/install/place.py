@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from pid_protocol import PROGRAM_VERSION
-
 from pid_daemon.files.picture import UnwritableOutput
 from pid_daemon.install import kritarc
 from pid_daemon.install.editors import KRITA, Profile, is_running
 from pid_daemon.install.trees import File, digest_of, files_of
+from pid_protocol import PROGRAM_VERSION
 
 NOTE = "daemon.json"
 """Lies in the plugin's folder: connection file, launch command, version."""

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pid_client
-import pid_protocol
-from pid_protocol.errors import InternalError
-
 import pid_daemon
+import pid_protocol
 from pid_daemon.install.editors import Editor
+from pid_protocol.errors import InternalError
 
 SHARED = (pid_protocol, pid_client)
 """Packages that every plugin carries."""

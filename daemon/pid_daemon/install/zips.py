@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import click
-from pid_protocol import PROGRAM_VERSION
 
 from pid_daemon.install.editors import EDITORS, Editor
 from pid_daemon.install.trees import files_of
+from pid_protocol import PROGRAM_VERSION
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 """The same contents make the same archive."""

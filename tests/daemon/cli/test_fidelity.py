@@ -10,9 +10,10 @@ import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+
 from pid_daemon import files
 from pid_protocol.pixels import PixelFormat
-from PIL import Image
 
 from ..files.helpers import cmyk_profile, exif_block, exif_of
 from .conftest import Command

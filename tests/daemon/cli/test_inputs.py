@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pid_daemon import files
 from pid_daemon.cli.exits import Refused
 from pid_daemon.cli.inputs import (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pid_daemon import files
 
 from .conftest import LIMIT_S, Command, picture, wait_until
@@ -51,6 +52,7 @@ def test_depth_profile_and_metadata_come_back(
     pid: Command, tmp_path: Path, suffix: str, depth: str
 ) -> None:
     import imagecodecs
+
     from pid_protocol.pixels import PixelFormat
 
     pixels = np.full((16, 20, 3), 0.25, np.float32)

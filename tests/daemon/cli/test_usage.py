@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from pid_client.options import ENHANCE, OPTIONS, UPSCALE
 from pid_daemon.cli import detached
 from pid_daemon.cli.main import COMMANDS, cli, run

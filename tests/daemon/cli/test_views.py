@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from pid_client.job import Receiving
 from pid_daemon import files
 from pid_daemon.cli import progress
 from pid_daemon.files.comparison import WIDTH_PX, comparison
 from pid_protocol.messages import Progress, Queued
-from PIL import Image
 
 from .conftest import LIMIT_S, Command, picture
 

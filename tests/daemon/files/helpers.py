@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pid_protocol.pixels import CHANNELS
 from PIL import Image
+
+from pid_protocol.pixels import CHANNELS
 
 DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+
 from pid_daemon import files
 from pid_daemon.files.picture import UnwritableOutput
 from pid_protocol.errors import InvalidImage
 from pid_protocol.pixels import PixelFormat
-from PIL import Image
 
 from .helpers import noise, smooth
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+
 from pid_daemon import files
 from pid_daemon.files import exif
 from pid_protocol.pixels import PixelFormat
-from PIL import Image
 
 from .helpers import cmyk_profile, exif_block, exif_of, noise, smooth
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+
 from pid_daemon import files
 from pid_daemon.files.formats import FORMATS
 from pid_protocol.pixels import CHANNELS, PixelFormat

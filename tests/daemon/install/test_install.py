@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from pid_daemon.install import EDITORS, Profile, inspect, kritarc, place, profiles_of, put, take_out
 from pid_daemon.install import editors as editors_module
 from pid_daemon.install.editors import GIMP, KRITA, Editor
