@@ -85,7 +85,7 @@ def reserved_photographs(gcompris: Path) -> dict[str, Image.Image]:
     Args:
         gcompris: an extracted gcompris-qt-data package.
     Returns:
-        Name -> the central 384 px square, RGB.
+        Name -> the central 384 px square, or what there is of it, RGB.
     """
     from training.photographs import read_rcc
 
@@ -107,8 +107,9 @@ def reserved_photographs(gcompris: Path) -> dict[str, Image.Image]:
     cut = {}
     for name, blob in sorted(blobs.items()):
         image = Image.open(io.BytesIO(blob)).convert("RGB")
-        left, top = (image.width - SIDE_PX) // 2, (image.height - SIDE_PX) // 2
-        cut[name] = image.crop((left, top, left + SIDE_PX, top + SIDE_PX))
+        width, height = (min(SIDE_PX, side // SCALE * SCALE) for side in image.size)
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        cut[name] = image.crop((left, top, left + width, top + height))
     return cut
 
 
@@ -256,7 +257,8 @@ def sheet(title: str, row: str, sharp: Image.Image, out: Path) -> None:
         left = index * (SIDE_PX + 4)
         draw.text((left + 4, 5), f"{name}: {title}, {row}", fill="white")
         page.paste(image, (left, 20))
-        middle = image.crop((third, third, 2 * third, 2 * third))
+        left_px, top_px = (image.width - third) // 2, (image.height - third) // 2
+        middle = image.crop((left_px, top_px, left_px + third, top_px + third))
         middle = middle.resize((SIDE_PX, SIDE_PX), Image.Resampling.NEAREST)
         page.paste(middle, (left, 24 + SIDE_PX))
     folder = out / "sheets"

@@ -13,9 +13,6 @@ UPSCALE = 4
 MARGIN_PX = 8
 """Source pixels cut from each side of the small picture, so that no filter saw a border and the
 JPEG grid lies anywhere."""
-SOFT_SHARE = 0.1
-"""Part of the samples whose truth is itself an enlargement, as many pictures on the web are: the
-network must learn not to sharpen them."""
 
 _KERNELS = (
     (Image.Resampling.BICUBIC, 0.68),
@@ -85,7 +82,11 @@ def soften(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def sample_pair(
-    photograph: np.ndarray, side_px: int, repair: float, rng: np.random.Generator
+    photograph: np.ndarray,
+    side_px: int,
+    repair: float,
+    soft_share: float,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one random training pair, flipped and turned at random.
 
@@ -93,6 +94,7 @@ def sample_pair(
         photograph: [H, W, 3] uint8.
         side_px: side of the small picture.
         repair: the dial, see `degrade`.
+        soft_share: how often the sharp picture is itself made soft, in [0, 1].
         rng: source of every random choice.
     Returns:
         small [side_px, side_px, 3] and sharp [4 * side_px, 4 * side_px, 3], both uint8.
@@ -107,7 +109,7 @@ def sample_pair(
         score = float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
         if score > best_score:
             best, best_score = crop, score
-    if rng.random() < SOFT_SHARE:
+    if rng.random() < soft_share:
         best = soften(best, rng)
     turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
     sharp = np.rot90(best, turns)

@@ -67,6 +67,9 @@ class Feeder(threading.Thread):
         """Side of the small crops; may be changed while the thread runs."""
         self.batch = 16
         """Crops in a batch; may be changed while the thread runs."""
+        self.soft_share = 0.1
+        """Part of the samples whose truth is itself an enlargement, as many pictures on the web
+        are: the network must learn not to sharpen them. May be changed while the thread runs."""
         self.ready: queue.Queue[tuple[Tensor, Tensor, Tensor]] = queue.Queue(maxsize=4)
         """Batches: small [B, 3, h, w], sharp [B, 3, 4h, 4w], repair [B]."""
         sides = np.sqrt([p.shape[0] * p.shape[1] for p in photographs])
@@ -83,6 +86,7 @@ class Feeder(threading.Thread):
             photograph = self.photographs[self.rng.choice(len(self._weights), p=self._weights)]
             if self.rng.random() < REPAIR_SHARE:
                 repairs[row] = self.rng.uniform(0.02, 1)
-            pairs.append(sample_pair(photograph, side_px, float(repairs[row]), self.rng))
+            repair = float(repairs[row])
+            pairs.append(sample_pair(photograph, side_px, repair, self.soft_share, self.rng))
         small, sharp = (np.stack(side) for side in zip(*pairs, strict=True))
         return to_tensor(small), to_tensor(sharp), torch.from_numpy(repairs)

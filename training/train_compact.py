@@ -31,8 +31,8 @@ PHASES = ((0.35, 32, 16), (0.8, 48, 12), (1.0, 64, 8))
 """Until this part of the time: side of the small crops in pixels, crops in a batch."""
 CHECKPOINT_S = 180
 VALIDATE_S = 480
-AVERAGE_OVER = 1000
-"""Steps over which the weights that are kept are averaged."""
+FINISH_LR = 4e-4
+FINISH_SOFT_SHARE = 0.3
 
 
 def loss_of(output: Tensor, sharp: Tensor) -> Tensor:
@@ -72,6 +72,8 @@ class Trainer:
         taken = {id(weight) for weight in square}
         rest = [p for p in self.net.parameters() if id(p) not in taken]
         self.optimisers = (Muon(square), torch.optim.Adam(rest, betas=(0.9, 0.99)))
+        self.average_over = 1000
+        """Steps over which the weights that are kept are averaged."""
         self.step = 0
         self.elapsed_s = 0.0
         self.loss = 0.0
@@ -97,7 +99,7 @@ class Trainer:
             optimiser.step()
         self.step += 1
         self.loss += (loss.item() - self.loss) * max(0.005, 1 / self.step)
-        keep = min(1 - 1 / AVERAGE_OVER, self.step / (self.step + 9))
+        keep = min(1 - 1 / self.average_over, self.step / (self.step + 9))
         with torch.no_grad():
             pairs = zip(self.averaged.parameters(), self.net.parameters(), strict=True)
             for average, weight in pairs:
@@ -137,13 +139,12 @@ def write_weights(net: CompactNet, path: Path, summary: dict[str, str]) -> None:
     os.replace(partial, path)
 
 
-def save(trainer: Trainer, folder: Path, planned_minutes: float) -> None:
+def save(trainer: Trainer, folder: Path) -> None:
     """Write the checkpoint and the usable weights."""
     partial = folder / "checkpoint.partial"
     torch.save(trainer.state(), partial)
     os.replace(partial, folder / "checkpoint.pt")
-    minutes = trainer.elapsed_s / 60
-    training = f"{trainer.step} steps, {minutes:.0f} of {planned_minutes:.0f} minutes, CPU"
+    training = f"{trainer.step} steps, {trainer.elapsed_s / 60:.0f} minutes, CPU"
     write_weights(trainer.averaged, folder / "compact.safetensors", {"training": training})
 
 
@@ -161,14 +162,26 @@ def train(trainer: Trainer, feeder: Feeder, arguments: argparse.Namespace) -> No
             log.info("step %d, %.0f s, %.5f", trainer.step, trainer.elapsed_s, trainer.loss)
         if trainer.elapsed_s - saved_s > CHECKPOINT_S:
             saved_s = trainer.elapsed_s
-            save(trainer, arguments.out, arguments.minutes)
+            save(trainer, arguments.out)
         if trainer.elapsed_s - validated_s > VALIDATE_S:
             validated_s = trainer.elapsed_s
             log.info(
                 "gain over Lanczos: %s", json.dumps(gains_over_lanczos(trainer.averaged, held))
             )
-    save(trainer, arguments.out, arguments.minutes)
-    log.info("done: %s", json.dumps(gains_over_lanczos(trainer.averaged, held)))
+    save(trainer, arguments.out)
+    log.info("gain over Lanczos: %s", json.dumps(gains_over_lanczos(trainer.averaged, held)))
+
+
+def finish(trainer: Trainer, feeder: Feeder, arguments: argparse.Namespace) -> None:
+    """Go on from the averaged weights, with many soft pictures and a rate that falls to nothing."""
+    trainer.net.load_state_dict(trainer.averaged.state_dict())
+    trainer.average_over, feeder.soft_share = 50, FINISH_SOFT_SHARE
+    feeder.side_px, feeder.batch = PHASES[1][1:]
+    began, before_s = time.monotonic(), trainer.elapsed_s
+    while (progress := (time.monotonic() - began) / 60 / arguments.finish_minutes) < 1:
+        trainer.train_on(*feeder.ready.get(), FINISH_LR * (1 - progress))
+        trainer.elapsed_s = before_s + time.monotonic() - began
+    save(trainer, arguments.out)
 
 
 def main() -> None:
@@ -177,7 +190,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=default_data_folder())
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--minutes", type=float, default=90, help="length of the whole run")
-    parser.add_argument("--lr", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--finish-minutes", type=float, default=9, help="length of what follows")
+    parser.add_argument("--lr", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--blocks", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
@@ -193,6 +207,7 @@ def main() -> None:
     feeder = Feeder(learn, seed=arguments.seed + trainer.step)
     feeder.start()
     train(trainer, feeder, arguments)
+    finish(trainer, feeder, arguments)
 
 
 if __name__ == "__main__":
