@@ -24,6 +24,7 @@ from .trial import Trial
 _PATIENCE_MS = 200
 """Pause after the last change before the plan is asked for."""
 _PLAN_S = 10.0
+_ADVANCED_PX = 150
 
 
 class Dialog:
@@ -90,7 +91,9 @@ class Dialog:
         window.fill_box("basic-rows", names[False])
         window.fill_box("advanced-rows", names[True])
         window.get_label("advanced-title", texts.ADVANCED, False, False)
-        window.fill_expander("advanced", "advanced-title", True, "advanced-rows")
+        scrolled = window.fill_scrolled_window("advanced-part", "advanced-rows")
+        scrolled.set_min_content_height(_ADVANCED_PX)  # OK has to stay on a small screen
+        window.fill_expander("advanced", "advanced-title", True, "advanced-part")
         window.fill(["basic-rows", "advanced"])
         content = window.get_content_area()
         self._plan = Gtk.Label(label=texts.CONNECTING, xalign=0.0, wrap=True, selectable=True)
