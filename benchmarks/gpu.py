@@ -7,8 +7,7 @@ Prints the whole table in one call and stops starting new rows when the budget i
 fits into a loan of ten minutes. Random full-size weights (v1.5, FLUX latents), bfloat16, whole
 images. Without a CUDA device it says so and exits 2.
 
-Not yet run on a GPU: none was at hand when it was written. On a CPU its parts are tested at a
-small size.
+Not yet run on a GPU: none was at hand when it was written.
 """
 
 from __future__ import annotations
