@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an engine is: image in, options, a generator that yields per tile or step, image out.
 
-An engine knows nothing about documents, profiles, alpha or the size the user asked for: `pid_core.upscale` gives it
+An engine knows nothing about documents, profiles, alpha or the size the user asked for:
+`pid_core.upscale` gives it
 an sRGB-encoded picture and fits what comes out. Runs on the worker's main thread.
 """
 
@@ -77,9 +78,7 @@ class Engine(Protocol):
         """Name, weights and licence for the record."""
         ...
 
-    def run(
-        self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan
-    ) -> Iterator[Step]:
+    def run(self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan) -> Iterator[Step]:
         """Do the work of `plan`, one yield per tile or step; closing the generator cancels.
 
         Args:
