@@ -136,7 +136,7 @@ class RawClient:
             self.events.append((answer, rest))
 
     def wait(
-        self, job: str, *types: str, timeout_s: float = 30.0
+        self, job: str, *types: str, timeout_s: float = 120.0
     ) -> tuple[dict[str, Any], list[bytes]]:
         """The next event of a job that has one of the types; its error is raised unless asked
         for."""
@@ -200,7 +200,7 @@ class RawClient:
             self.send(band, data[offset : offset + band_bytes])
             credit -= 1
 
-    def result(self, job: str, timeout_s: float = 60.0) -> tuple[dict[str, Any], bytes]:
+    def result(self, job: str, timeout_s: float = 180.0) -> tuple[dict[str, Any], bytes]:
         """Wait for a job's result and take its pixels; the job is kept."""
         header, _ = self.wait(job, "result", timeout_s=timeout_s)
         image = header["image"]

@@ -187,19 +187,20 @@ def test_cancel_of_a_waiting_and_of_an_arriving_job(shared_daemon: RealDaemon) -
 
 
 STANDING_CLIENT = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 from tests.daemon.raw_client import RawClient
 
-with RawClient(Path(sys.argv[1])) as client:
+with RawClient(Path(sys.argv[1]), receive_queue=1) as client:
     pixels = os.urandom(4096 * 2048 * 3)
     job = client.submit(4096, 2048, pixels=pixels)
-    client.send({"type": "credit", "job": job, "bands": 10_000})
+    client.wait(job, "result", timeout_s=120)
+    client.send({"type": "credit", "job": job, "bands": 1_000})
     print(job, flush=True)
-    client.wait(job, "result")
+    time.sleep(1)
     data = bytearray()
     while len(data) < len(pixels):
-        data += client.wait(job, "band")[1][0]
+        data += client.wait(job, "band", timeout_s=600)[1][0]
     print("same" if data == pixels else "other", flush=True)
 """
 
