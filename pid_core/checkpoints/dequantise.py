@@ -46,8 +46,25 @@ def mx_weight(stored: torch.Tensor, exponents: torch.Tensor, dtype: torch.dtype)
         [rows, columns]. Scales are powers of two, so bfloat16 holds every value exactly.
     """
     scale = torch.exp2(exponents.float() - _E8M0_BIAS).masked_fill_(exponents == 0, 0).to(dtype)
-    blocks = stored.to(dtype).unflatten(1, (-1, MX_BLOCK))
+    blocks = widened(stored, dtype).unflatten(1, (-1, MX_BLOCK))
     return (blocks * scale.unsqueeze(-1)).flatten(1)
+
+
+def widened(stored: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Quantised values in the arithmetic's dtype, exactly.
+
+    PyTorch converts float8 on a CPU one by one; with its exponent moved into bfloat16's place the
+    same byte is the same number times 2^-120, and that converts several times as fast.
+
+    Args:
+        stored: float8 or int8; no NaN, which no weight has.
+        dtype: float32 or bfloat16, both of which hold every value.
+    """
+    if stored.device.type != "cpu" or stored.dtype != torch.float8_e4m3fn:
+        return stored.to(dtype)
+    sign_and_rest = -0x8000 | 0x07F0
+    bits = (stored.view(torch.int8).to(torch.int16) << 4).bitwise_and_(sign_and_rest)
+    return bits.view(torch.bfloat16).to(dtype).mul_(2.0**120)
 
 
 def rotate(x: torch.Tensor, group: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pid_core.checkpoints.dequantise import MX_BLOCK, mx_scales, mx_weight, rotate
+from pid_core.checkpoints.dequantise import MX_BLOCK, mx_scales, mx_weight, rotate, widened
 from pid_core.errors import CheckpointMismatch
 from pid_core.inspect.quantisation import LayerFormat
 
@@ -128,8 +128,8 @@ class QuantisedLinear(nn.Module):
             weight = mx_weight(self.stored, self.exponents, self.dtype)
             return weight[: self.out_features, : self.in_features]
         if self.scale is None:
-            return self.stored.to(self.dtype)
-        return (self.stored.float() * self.scale).to(self.dtype)
+            return widened(self.stored, self.dtype)
+        return widened(self.stored, torch.float32).mul_(self.scale).to(self.dtype)
 
 
 def _round_up(side: int) -> int:

@@ -163,6 +163,7 @@ class PidEngine:
         if sigma > 0:
             noise = latent_stream(options.seed).draw(latent.shape, latent.device)
             latent = add_noise(latent, noise, sigma, self._backbone.noise_frame)
+        yield Step("prompt", _ENCODED)
         captions = self._captions(options)
         yield Step("prompt", _PROMPTED)
         decoder = Decoder(self._net, self._variant, self._files.description.is_distilled)
