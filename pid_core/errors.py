@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong inside the core. The daemon maps each class to a wire code in one place.
 
-    CoreError
-    ├── InvalidImage        the picture cannot be used as it is
-    ├── InvalidOptions      an option's value, or a combination, makes no sense
-    ├── ShapeMismatch       two tensors or a tensor and a network disagree
-    ├── CheckpointError     a weights file cannot be used
-    │   ├── CheckpointMissing
-    │   └── CheckpointMismatch
-    ├── LicenceNotAccepted  weights whose licence has to be acknowledged first
-    └── NotEnoughMemory     the plan, or torch, says that it does not fit
+CoreError
+├── InvalidImage        the picture cannot be used as it is
+├── InvalidOptions      an option's value, or a combination, makes no sense
+├── ShapeMismatch       two tensors or a tensor and a network disagree
+├── CheckpointError     a weights file cannot be used
+│   ├── CheckpointMissing
+│   └── CheckpointMismatch
+├── LicenceNotAccepted  weights whose licence has to be acknowledged first
+└── NotEnoughMemory     the plan, or torch, says that it does not fit
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class CompactEngine:
     def __init__(self, path: Path = BUILT_IN_WEIGHTS, device: str = "cpu") -> None:
         net, metadata = load_network(path)
         self._device = torch.device(device)
-        self._nets = {"float32": net.to(self._device, memory_format=torch.channels_last)}
+        self._nets = {"float32": _channels_last(net.to(self._device))}
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
         self._info = EngineInfo(
             name="compact",
@@ -195,7 +195,7 @@ class CompactEngine:
         if dtype not in self._nets:
             net = CompactNet(self._nets["float32"].head.out_channels, (self.halo_px - 3) // 2)
             net.load_state_dict(self._nets["float32"].state_dict())
-            net.to(self._device, _DTYPES[dtype], memory_format=torch.channels_last)
+            net = _channels_last(net.to(self._device, _DTYPES[dtype]))
             self._nets[dtype] = net.eval().requires_grad_(False)
         return self._nets[dtype]
 
@@ -252,6 +252,11 @@ class _Preview:
         )
         self.pixels = self.pixels.clone()  # the one handed out before stays as it was
         self.pixels[:, top:bottom, left:right] = _to_bytes(part)
+
+
+def _channels_last(net: CompactNet) -> CompactNet:
+    """The order that convolutions are fastest in; torch's stubs do not know this argument."""
+    return net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _to_bytes(image: Tensor) -> Tensor:

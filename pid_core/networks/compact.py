@@ -9,6 +9,8 @@ are handed from layer to layer, with nothing computed twice and the same result 
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -90,7 +92,7 @@ class CompactStream:
 
     def __init__(self, net: CompactNet) -> None:
         self._head = _Rows(net.head)
-        self._blocks = [_BlockRows(block) for block in net.trunk]
+        self._blocks = [_BlockRows(cast(ResidualBlock, block)) for block in net.trunk]
         self._fuse = _Rows(net.fuse)
         self._tail = _Rows(net.tail)
         self._shallow = _Delay()

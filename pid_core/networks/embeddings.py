@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -45,8 +46,8 @@ class TimestepEmbedder(nn.Module):
 
     def forward(self, timestep: torch.Tensor) -> torch.Tensor:
         """[B] float32 -> [B, 1, size] float32."""
-        hidden = F.silu(linear_float32(self.mlp[0], timestep_features(timestep)))
-        return linear_float32(self.mlp[2], hidden).unsqueeze(1)
+        hidden = F.silu(linear_float32(cast(nn.Linear, self.mlp[0]), timestep_features(timestep)))
+        return linear_float32(cast(nn.Linear, self.mlp[2]), hidden).unsqueeze(1)
 
 
 class CaptionEmbedder(nn.Module):

@@ -7,6 +7,7 @@ Nothing here depends on the noisy image or on the step, except the gates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -120,7 +121,9 @@ class LatentBranch(nn.Module):
         x = _convolve(second, F.silu(x))
         for block in blocks:
             x = block(x)
-        tokens = x.to(first.weight.dtype).flatten(2).transpose(1, 2).contiguous()
+        tokens = (
+            x.to(cast(torch.Tensor, first.weight).dtype).flatten(2).transpose(1, 2).contiguous()
+        )
         heads = self._all_heads()
         kept_bytes = tokens[..., 0].numel() * self.sizes.hidden_size * tokens.itemsize * len(heads)
         return LatentFeatures(
@@ -186,13 +189,15 @@ def align(latent: torch.Tensor, sizes: PidNetSizes, rows: int, columns: int) -> 
 
 
 def _conv(channels_in: int, channels_out: int, padding_mode: str) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=padding_mode)
+    mode = cast(Any, padding_mode)  # torch itself refuses what it does not know
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode=mode)
 
 
 def _convolve(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Convolve in the compute dtype, back to float32."""
-    return conv(x.to(conv.weight.dtype)).float()
+    return conv(x.to(cast(torch.Tensor, conv.weight).dtype)).float()
 
 
 def _group_norm(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return F.group_norm(x, _NORM_GROUPS, norm.weight.float(), norm.bias.float(), _NORM_EPS)
+    weight, bias = cast(torch.Tensor, norm.weight), cast(torch.Tensor, norm.bias)
+    return F.group_norm(x, _NORM_GROUPS, weight.float(), bias.float(), _NORM_EPS)

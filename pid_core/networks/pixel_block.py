@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -108,7 +110,7 @@ class PixelBlock(nn.Module):
         between the first two and the other four. Gathering weight rows (12.6 MB for each) is far
         cheaper than holding modulations over the attention, or making them twice.
         """
-        layer = self.adaLN_modulation[0]
+        layer = cast(nn.Linear, self.adaLN_modulation[0])
         weights = layer.weight.unflatten(0, (self.pixels, 6, self.pixel_size))[:, which].unbind(1)
         biases = layer.bias.unflatten(0, (self.pixels, 6, self.pixel_size))[:, which].unbind(1)
         return [(w.flatten(0, 1), b.flatten()) for w, b in zip(weights, biases, strict=True)]
