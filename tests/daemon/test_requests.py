@@ -36,7 +36,8 @@ def test_the_status_names_worker_and_places(client: RawClient, shared_daemon: Re
     assert status["paths"]["log"] == str(shared_daemon.log)
     assert status["paths"]["spool"] == str(shared_daemon.spool)
     (worker,) = status["workers"]
-    assert (worker["device"], worker["engine"]) == ("cpu", "compact")
+    assert worker["device"] == "cpu"
+    assert "compact" in worker["engine"]
     assert worker["resident_bytes"] > 1_000_000
     assert 0 < worker["expires_s"] <= 300
 
