@@ -32,7 +32,7 @@ PHASES = ((0.35, 32, 16), (0.8, 48, 12), (1.0, 64, 8))
 CHECKPOINT_S = 180
 VALIDATE_S = 480
 FINISH_LR = 4e-4
-FINISH_SOFT_SHARE = 0.3
+FINISH_SOFT_SHARE = 0.2
 
 
 def loss_of(output: Tensor, sharp: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ def train(trainer: Trainer, feeder: Feeder, arguments: argparse.Namespace) -> No
 
 
 def finish(trainer: Trainer, feeder: Feeder, arguments: argparse.Namespace) -> None:
-    """Go on from the averaged weights, with many soft pictures and a rate that falls to nothing."""
+    """Go on from the averaged weights, with more soft pictures and a rate that falls to nothing."""
     trainer.net.load_state_dict(trainer.averaged.state_dict())
     trainer.average_over, feeder.soft_share = 50, FINISH_SOFT_SHARE
     feeder.side_px, feeder.batch = PHASES[1][1:]
