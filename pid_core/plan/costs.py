@@ -58,11 +58,13 @@ DEFAULTS: Mapping[str, Coefficients] = MappingProxyType(
         "compact/bfloat16/cpu": Coefficients(0.05, 6.0e-6, 40_000_000, 24_000.0, 12.0),
         "compact/float32/cuda": Coefficients(0.05, 3.0e-7, 1_500_000_000, 1_600.0, 12.0),
         "compact/bfloat16/cuda": Coefficients(0.05, 1.0e-7, 800_000_000, 1_000.0, 12.0),
-        "pid/float32/cpu": Coefficients(2.0, 6.0e-4, 300_000_000, 16_000.0, 60.0),
-        "pid/bfloat16/cpu": Coefficients(2.0, 2.5e-4, 300_000_000, 8_000.0, 60.0),
+        # Measured in bfloat16, 2 cores: 512 and 1024 px of output in 5.3 and 28 s of processor time
+        # a step, 0.23 and 0.40 GiB above the weights. float32 and GPUs are scaled from that.
+        "pid/float32/cpu": Coefficients(2.0, 6.0e-4, 300_000_000, 9_000.0, 60.0),
+        "pid/bfloat16/cpu": Coefficients(2.0, 1.6e-4, 300_000_000, 4_500.0, 60.0),
         # A GPU holds the state of at most 1 GiB; that of larger pictures lies in the host's memory.
-        "pid/float32/cuda": Coefficients(0.5, 2.0e-6, 1_800_000_000, 16_000.0, 0.0),
-        "pid/bfloat16/cuda": Coefficients(0.5, 5.0e-7, 1_500_000_000, 8_000.0, 0.0),
+        "pid/float32/cuda": Coefficients(0.5, 2.0e-6, 3_300_000_000, 9_000.0, 0.0),
+        "pid/bfloat16/cuda": Coefficients(0.5, 5.0e-7, 2_200_000_000, 4_500.0, 0.0),
     }
 )
 """Starting values by `engine/dtype/device`."""
