@@ -124,9 +124,7 @@ def test_files_that_do_not_fit_are_refused_in_words(
     pid: Command, made: PidSet, tmp_path: Path
 ) -> None:
     image = picture(tmp_path / "a.png")
-    other = synthetic_vae.save(
-        synthetic_vae.vae("sdxl"), tmp_path / "sdxl_vae.safetensors", "ldm"
-    )
+    other = synthetic_vae.save(synthetic_vae.vae("sdxl"), tmp_path / "sdxl_vae.safetensors", "ldm")
     junk = tmp_path / "junk.safetensors"
     junk.write_bytes(b"no header at all")
     for arguments, code, said in (
