@@ -6,8 +6,8 @@
 CLONE is a checked-out clone of nv-tlabs/PiD. Every run is a process of its own that loads the same
 random full-size weights (v1.5, FLUX latents), so that its peak memory is its own. Time is CPU
 seconds of all threads, the least of the rounds; gradients are off for both. The official network
-runs as
-released: float32 weights, and for bfloat16 an autocast around every call. Linux only.
+runs as released: float32 weights, and for bfloat16 an autocast around every call. Beside the times
+stands the bound that this CPU's own matrix products set. Linux only.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pathlib import Path
 from time import process_time
 
 import torch
-from full_size import V15_FLUX, inputs, load_net, random_weights
+from full_size import V15_FLUX, decode_operations, inputs, load_net, random_weights
 from official import official_net
 from safetensors.torch import load_file, save_file
 
-from pid_core.networks.packed import pack_for_cpu
+from pid_core.networks.packed import PackedLinear, pack_for_cpu
 from pid_core.networks.pid_net import PidNetSizes
 from pid_core.samplers.noise import pixel_stream
 from pid_core.samplers.schedule import student_timesteps
@@ -157,9 +157,26 @@ def measure(workload: str, folder: Path, options: argparse.Namespace) -> dict[st
     return best
 
 
+def product_rate(dtype: torch.dtype) -> float:
+    """Operations per CPU second of the network's typical product: what no decode can surpass."""
+    rows, columns, outputs = 256, 1536, 4608
+    layer = PackedLinear(torch.randn(outputs, columns).to(dtype), None)
+    x, best_s = torch.randn(rows, columns).to(dtype), float("inf")
+    for _ in range(10):
+        started = process_time()
+        layer(x)
+        best_s = min(best_s, process_time() - started)
+    return 2 * rows * columns * outputs / best_s
+
+
 def report(workload: str, runs: dict[str, Run]) -> bool:
     """Print a table and the gates that it decides; True when all of those are met."""
-    print(f"\n{workload:20} {'CPU s':>8} {'peak GB':>8} {'above GB':>9} {'error':>9}")
+    side_px, steps = WORKLOADS[workload]
+    for mode in ("float32", "bfloat16"):
+        rate = product_rate(getattr(torch, mode))
+        bound_s = decode_operations(side_px, steps or 1) / rate
+        print(f"{mode}: a wide product runs at {rate / 1e9:.0f} GFLOP/s; bound {bound_s:.1f} s")
+    print(f"{workload:20} {'CPU s':>8} {'peak GB':>8} {'above GB':>9} {'error':>9}")
     for variant, run in runs.items():
         row = f"{run.cpu_s:8.2f} {run.peak_gb:8.2f} {run.above_gb:9.3f} {run.error:9.2e}"
         print(f"{variant:20} {row}")

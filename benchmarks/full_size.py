@@ -69,3 +69,31 @@ def inputs(side_px: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     caption = stream.draw((1, 300, V15_FLUX["txt_embed_dim"]))
     latent = stream.draw((1, 16, side_px // 32, side_px // 32))
     return caption, latent, torch.full((1,), 0.1)
+
+
+def decode_operations(side_px: int, steps: int) -> float:
+    """Additions and multiplications that a decode needs.
+
+    Counts what has to be done, not what is: the latent's features once, no dead text layers.
+
+    Args:
+        side_px: side of the output.
+        steps: calls of the network.
+    """
+    sizes = PidNetSizes.from_official(V15_FLUX)
+    tokens, text = (side_px // sizes.patch_px) ** 2, sizes.caption_length
+    hidden, depth = sizes.hidden_size, sizes.num_patch_blocks
+    block = 4 * hidden**2 + 3 * hidden * sizes.feed_forward_size
+    wide = sizes.patch_pixels * sizes.pixel_size
+    attention = sizes.pixel_attention_size
+    pixel = 6 * wide * hidden + 2 * wide * attention + 4 * attention**2
+    step = (
+        tokens * depth * block
+        + text * (depth - 1) * block
+        + tokens * sizes.num_pixel_blocks * pixel
+    )
+    step += 2 * (depth - 1) * (tokens + text) ** 2 * hidden + 2 * tokens * (tokens + text) * hidden
+    step += 2 * sizes.num_pixel_blocks * tokens**2 * attention
+    convolutions = 9 * sizes.latent_hidden_size**2 * (1 + 2 * sizes.num_res_blocks)
+    heads = (sizes.num_injections + 1) * sizes.latent_hidden_size * hidden
+    return 2 * (steps * step + tokens * (convolutions + heads))

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from full_size import V15_FLUX, inputs, load_net, random_weights
+from full_size import V15_FLUX, decode_operations, inputs, load_net, random_weights
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -51,30 +51,6 @@ class Row:
     """Most memory (10^9 bytes) that torch held, weights included."""
     bound_s: float
     """Arithmetic alone at the device's dense bfloat16 rate."""
-
-
-def arithmetic_bound_s(side_px: int, tflops: float) -> float:
-    """Seconds that the multiply-accumulates of a 4-step decode take at `tflops` 10^12 operations.
-
-    Counts what has to be done, not what is: the latent's features once, no dead text layers.
-    """
-    sizes = PidNetSizes.from_official(V15_FLUX)
-    tokens, text = (side_px // sizes.patch_px) ** 2, sizes.caption_length
-    hidden, depth = sizes.hidden_size, sizes.num_patch_blocks
-    block = 4 * hidden**2 + 3 * hidden * sizes.feed_forward_size
-    wide = sizes.patch_pixels * sizes.pixel_size
-    attention = sizes.pixel_attention_size
-    pixel = 6 * wide * hidden + 2 * wide * attention + 4 * attention**2
-    step = (
-        tokens * depth * block
-        + text * (depth - 1) * block
-        + tokens * sizes.num_pixel_blocks * pixel
-    )
-    step += 2 * (depth - 1) * (tokens + text) ** 2 * hidden + 2 * tokens * (tokens + text) * hidden
-    step += 2 * sizes.num_pixel_blocks * tokens**2 * attention
-    convolutions = 9 * sizes.latent_hidden_size**2 * (1 + 2 * sizes.num_res_blocks)
-    heads = (sizes.num_injections + 1) * sizes.latent_hidden_size * hidden
-    return 2 * (STEPS * step + tokens * (convolutions + heads)) / (tflops * 1e12)
 
 
 def decode(field: Velocity, start: torch.Tensor) -> torch.Tensor:
@@ -195,7 +171,7 @@ def rows_of_size(
 def rows(net: PidNet, fastest: str, tflops: float, deadline: float) -> Iterator[Row]:
     """Decodes of both sizes."""
     for side_px, repeats in ((2048, 5), (4096, 2)):
-        bound_s = arithmetic_bound_s(side_px, tflops)
+        bound_s = decode_operations(side_px, STEPS) / (tflops * 1e12)
         yield from rows_of_size(net, side_px, repeats, fastest, bound_s, deadline)
 
 

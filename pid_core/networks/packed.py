@@ -8,6 +8,8 @@ PyTorch otherwise gives to MKL, run at twice the speed where MKL does not know t
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import nn
 
@@ -24,11 +26,11 @@ _TYPICAL_ROWS = 256
 class PackedLinear(nn.Module):
     """Stands in for `nn.Linear` once its weight has been read; it has no `weight` any more."""
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__()
         # What torch.compile emits for a linear layer on a CPU; there is no public name for it.
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(layer.weight.data, _TYPICAL_ROWS)
-        self.bias = layer.bias
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _TYPICAL_ROWS)
+        self.register_buffer("bias", None if bias is None else bias.detach())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] -> [..., out]."""
@@ -46,5 +48,11 @@ def pack_for_cpu(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, _WIDE):
             for name, child in list(module.named_children()):
-                if type(child) is nn.Linear and child.weight.device.type == "cpu":
-                    setattr(module, name, PackedLinear(child))
+                if _is_packable(child):
+                    setattr(module, name, PackedLinear(child.weight, child.bias))
+        if isinstance(module, PixelBlock) and _is_packable(module.adaLN_modulation[0]):
+            module.split_modulation(PackedLinear)
+
+
+def _is_packable(layer: nn.Module) -> TypeGuard[nn.Linear]:
+    return type(layer) is nn.Linear and layer.weight.device.type == "cpu"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import torch
@@ -103,21 +105,40 @@ class PixelBlock(nn.Module):
             )
         return inputs
 
-    def _modulation_layers(self, which: slice) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Weight and bias of each wanted modulation on its own, [pixels * pixel_size, hidden_size].
+    def _modulation_layers(self, which: slice) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+        """Each wanted modulation as a layer of its own.
 
         The six modulations of all pixels are the widest tensor of the network; attention stands
         between the first two and the other four. Gathering weight rows (12.6 MB for each) is far
-        cheaper than holding modulations over the attention, or making them twice.
+        cheaper than holding modulations over the attention, or making them twice; where layers are
+        rearranged for a CPU they are gathered once, see `split_modulation`.
         """
-        layer = cast(nn.Linear, self.adaLN_modulation[0])
-        weights = layer.weight.unflatten(0, (self.pixels, 6, self.pixel_size))[:, which].unbind(1)
-        biases = layer.bias.unflatten(0, (self.pixels, 6, self.pixel_size))[:, which].unbind(1)
+        layer = self.adaLN_modulation[0]
+        if isinstance(layer, nn.ModuleList):
+            return list(layer[which])
+        return [partial(F.linear, weight=w, bias=b) for w, b in self._gathered(layer, which)]
+
+    def _gathered(self, layer: nn.Module, which: slice) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Weight [pixels * pixel_size, hidden_size] and bias of each wanted modulation."""
+        rows = (self.pixels, 6, self.pixel_size)
+        weight, bias = cast(torch.Tensor, layer.weight), cast(torch.Tensor, layer.bias)
+        weights = weight.unflatten(0, rows)[:, which].unbind(1)
+        biases = bias.unflatten(0, rows)[:, which].unbind(1)
         return [(w.flatten(0, 1), b.flatten()) for w, b in zip(weights, biases, strict=True)]
 
+    def split_modulation(self, make: Callable[[torch.Tensor, torch.Tensor], nn.Module]) -> None:
+        """Replace the wide modulation layer by one layer for each modulation, for good.
+
+        Args:
+            make: a layer from its weight and bias.
+        """
+        layer = self.adaLN_modulation[0]
+        parts = [make(*pair) for pair in self._gathered(layer, slice(None))]
+        self.adaLN_modulation[0] = nn.ModuleList(parts)
+
     def _modulate(
-        self, condition: torch.Tensor, layers: list[tuple[torch.Tensor, torch.Tensor]]
+        self, condition: torch.Tensor, layers: list[Callable[[torch.Tensor], torch.Tensor]]
     ) -> list[torch.Tensor]:
         """[B, n, hidden_size] -> each layer's modulation, [B, n, pixels, pixel_size]."""
         shape = (self.pixels, self.pixel_size)
-        return [F.linear(condition, *layer).unflatten(-1, shape) for layer in layers]
+        return [layer(condition).unflatten(-1, shape) for layer in layers]
