@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A linear layer that keeps its weight quantised and dequantises it at every call."""
+"""A linear layer that keeps its weight quantised, on every device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pid_core.checkpoints.dequantise import MX_BLOCK, mx_scales, mx_weight, rotate, widened
+from pid_core.checkpoints.native_products import FEW_ROWS, Product, native_product
+from pid_core.checkpoints.quantised_formats import MX_BLOCK, mx_scales, mx_weight, rotate, widened
 from pid_core.errors import CheckpointMismatch
 from pid_core.inspect.quantisation import LayerFormat
 
@@ -15,31 +16,36 @@ _FLOAT8 = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m
 
 
 class QuantisedLinear(nn.Module):
-    """Stands in for `nn.Linear`; half the memory of bfloat16, on every device.
+    """Stands in for `nn.Linear` at half the memory of bfloat16.
 
-    A layer passes its weight's bytes once for each run of tokens, which is little beside the
-    product itself. A rotated weight is not rotated back: the input is rotated instead.
+    It multiplies natively where the device can, else it widens its weight for each run of tokens,
+    which is little beside the product itself. A rotated weight is not rotated back: the input is
+    rotated instead.
     """
 
-    def __init__(self, layer: nn.Linear, kind: LayerFormat, dtype: torch.dtype) -> None:
+    def __init__(
+        self, layer: nn.Linear, kind: LayerFormat, dtype: torch.dtype, *, is_exact: bool = False
+    ) -> None:
         """Prepare an empty stand-in.
 
         Args:
             layer: what it replaces; its sizes count, its tensors do not.
             kind: how the file stores the weight.
             dtype: of the arithmetic.
+            is_exact: never quantise the activations.
         """
         super().__init__()
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.kind, self.dtype = kind, dtype
+        self._is_exact = is_exact or kind.is_weight_only
+        self.native: Product | None = None
+        """How it multiplies natively; None = it dequantises."""
         self.stored: torch.Tensor
         self.scale: torch.Tensor | None
-        self.exponents: torch.Tensor | None
         self.input_scale: torch.Tensor | None
         self.bias: nn.Parameter | None
         self.register_buffer("stored", torch.empty(0))
         self.register_buffer("scale", None)
-        self.register_buffer("exponents", None)
         self.register_buffer("input_scale", None)
         self.register_parameter("bias", None)
 
@@ -63,17 +69,24 @@ class QuantisedLinear(nn.Module):
             CheckpointMismatch: a shape or dtype is not the format's.
         """
         rows, columns = self.out_features, self.in_features
-        is_mx = self.kind.format == "mxfp8"
-        padded = (_round_up(rows), _round_up(columns)) if is_mx else (rows, columns)
+        padded = (_round_up(rows), _round_up(columns)) if self._is_mx else (rows, columns)
         if tuple(stored.shape) not in {(rows, columns), padded}:
             raise CheckpointMismatch(
                 f"{name}.weight is {list(stored.shape)}, the network's layer [{rows}, {columns}]."
             )
         self.bias = None if bias is None else nn.Parameter(bias.to(self.dtype), requires_grad=False)
         self.input_scale = input_scale
-        if is_mx:
+        if self._is_mx:
             self._fill_mx(name, stored, scale)
-            return
+        else:
+            self._fill_plain(name, stored, scale)
+        if not self._is_exact and tuple(stored.shape) == (rows, columns):
+            self.native = native_product(
+                self.kind.format, self.stored.device, self.stored, self.scale
+            )
+
+    def _fill_plain(self, name: str, stored: torch.Tensor, scale: torch.Tensor | None) -> None:
+        rows, columns = stored.shape
         group = self.kind.rotation_group
         if group and (columns % group or group.bit_length() % 2 == 0 or group & (group - 1)):
             raise CheckpointMismatch(
@@ -101,18 +114,19 @@ class QuantisedLinear(nn.Module):
             raise CheckpointMismatch(
                 f"{name} [{rows}, {columns}] has {found}; mxfp8 needs {expected} bytes."
             )
-        self.stored = stored.view(torch.float8_e4m3fn)
-        self.exponents = mx_scales(scale, rows, columns)
+        self.stored, self.scale = stored.view(torch.float8_e4m3fn), scale.view(torch.uint8)
 
     @property
     def weight(self) -> torch.Tensor:
         """[out, in] dequantised, in the arithmetic's dtype; made anew at every call."""
-        weight = self._stored_weight()
+        weight = self._mx_weight() if self._is_mx else widened(self.stored, torch.float32)
+        if self.scale is not None and not self._is_mx:
+            weight.mul_(self.scale)
         if self.kind.rotation_group:
             weight = rotate(weight, self.kind.rotation_group)
         if self.input_scale is not None:
-            weight = weight * self.input_scale.to(self.dtype)
-        return weight
+            weight = weight * self.input_scale
+        return weight.to(self.dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] -> [..., out]."""
@@ -120,16 +134,40 @@ class QuantisedLinear(nn.Module):
             x = x * self.input_scale.to(x.dtype)
         if self.kind.rotation_group:
             x = rotate(x, self.kind.rotation_group)
-        return F.linear(x, self._stored_weight(), self.bias)
+        rows = x.flatten(0, -2)
+        if self.native is None or rows.shape[0] <= FEW_ROWS:
+            product = self._dequantised_product(rows)
+        else:
+            product = self.native(rows, self.stored, self._scale_or_one())
+        if self.bias is not None:
+            product = product + self.bias
+        return product.to(self.dtype).unflatten(0, x.shape[:-1])
 
-    def _stored_weight(self) -> torch.Tensor:
-        """The weight for inputs that are already scaled and rotated."""
-        if self.exponents is not None:
-            weight = mx_weight(self.stored, self.exponents, self.dtype)
-            return weight[: self.out_features, : self.in_features]
-        if self.scale is None:
-            return widened(self.stored, self.dtype)
-        return widened(self.stored, torch.float32).mul_(self.scale).to(self.dtype)
+    def _dequantised_product(self, x: torch.Tensor) -> torch.Tensor:
+        """[n, in] -> [n, out] for inputs that are already scaled and rotated."""
+        if self._is_mx:
+            return F.linear(x, self._mx_weight())
+        product = F.linear(x, widened(self.stored, self.dtype))  # every code fits either dtype
+        return product if self.scale is None else product * self.scale.T
+
+    @property
+    def _is_mx(self) -> bool:
+        return self.kind.format == "mxfp8"
+
+    def _mx_weight(self) -> torch.Tensor:
+        rows, columns = self.stored.shape
+        exponents = mx_scales(self._scale_or_one(), rows, columns)
+        weight = mx_weight(self.stored, exponents, self.dtype)
+        return weight[: self.out_features, : self.in_features]
+
+    def _scale_or_one(self) -> torch.Tensor:
+        return torch.ones(1, 1, device=self.stored.device) if self.scale is None else self.scale
+
+
+def native_formats(net: nn.Module) -> tuple[str, ...]:
+    """Formats of the layers that multiply natively, in order."""
+    layers = [module for module in net.modules() if isinstance(module, QuantisedLinear)]
+    return tuple(sorted({layer.kind.format for layer in layers if layer.native is not None}))
 
 
 def _round_up(side: int) -> int:

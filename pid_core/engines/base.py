@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,8 @@ class EngineInfo:
     """SPDX identifier, or a short name such as `NSCLv1 (non-commercial)`."""
     scale: int
     """Pixels out per pixel in, along one side."""
+    native_products: tuple[str, ...] = ()
+    """Quantised formats that the device multiplies in its own arithmetic; it changes the result."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,4 @@ class Engine(Protocol):
 
     def resident_bytes(self) -> int:
         """Memory that the loaded weights hold."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """What `pid status` shows about the loaded engine beyond `info`: dtype, device."""
         ...

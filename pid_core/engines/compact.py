@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -122,16 +121,6 @@ class CompactEngine:
         """Memory that the loaded weights hold."""
         weights = [weight for net in self._nets.values() for weight in net.parameters()]
         return sum(weight.numel() * weight.element_size() for weight in weights)
-
-    def describe(self) -> dict[str, Any]:
-        """Device, arithmetic in use so far, and size of the network."""
-        num_weights = sum(weight.numel() for weight in self._nets["float32"].parameters())
-        return {
-            "device": str(self._device),
-            "dtypes": sorted(self._nets),
-            "preferred_dtype": preferred_dtype(self._device.type),
-            "parameters": num_weights,
-        }
 
     def run(self, image: Tensor, options: EngineOptions, plan: EnginePlan) -> Iterator[Step]:
         """Upscale, one yield per band of rows; closing the generator cancels.

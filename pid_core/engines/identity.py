@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pid_core.engines.base import EngineInfo, EngineOptions, Step
 
@@ -29,7 +29,3 @@ class IdentityEngine:
     def resident_bytes(self) -> int:
         """It holds no weights."""
         return 0
-
-    def describe(self) -> dict[str, Any]:
-        """It works anywhere."""
-        return {"dtype": "float32", "device": "any"}

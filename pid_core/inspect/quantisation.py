@@ -41,6 +41,8 @@ class LayerFormat:
     """Full name of its scale in the file; None = the scale is 1."""
     rotation_group: int = 0
     """Size of the groups of columns that were rotated before quantising; 0 = not rotated."""
+    is_weight_only: bool = False
+    """The file asks for products in full precision: activations are not to be quantised."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ def read_quantisation(header: FileHeader) -> Quantisation:
     if header.container != "safetensors":
         return Quantisation({})
     is_legacy = any(name in header.tensors for name in LEGACY_MARKERS)
+    is_weight_only = any(
+        header.tensors[name].shape == (2,) for name in LEGACY_MARKERS if name in header.tensors
+    )  # how the older layout says so
     declared = _declared(header)
     layers: dict[str, LayerFormat] = {}
     for name, info in header.tensors.items():
@@ -85,7 +90,9 @@ def read_quantisation(header: FileHeader) -> Quantisation:
         if config is not None:
             layers[layer] = _layer_format(header, layer, config)
         elif info.dtype in _FLOAT8:  # legacy scaled_fp8, or a plain cast without a scale
-            layers[layer] = LayerFormat(_FLOAT8[info.dtype], _scale_name(header, layer))
+            layers[layer] = LayerFormat(
+                _FLOAT8[info.dtype], _scale_name(header, layer), is_weight_only=is_weight_only
+            )
     return Quantisation(layers, is_legacy)
 
 
@@ -125,7 +132,8 @@ def _layer_format(header: FileHeader, layer: str, config: Mapping[str, Any]) -> 
             hint=f"Formats: bf16, {', '.join(FORMATS)}.",
         )
     group = int(options.get("convrot_groupsize", 256)) if options.get("convrot") else 0
-    return LayerFormat(kind, _scale_name(header, layer), group)
+    is_weight_only = bool(options.get("full_precision_matrix_mult"))
+    return LayerFormat(kind, _scale_name(header, layer), group, is_weight_only)
 
 
 def _scale_name(header: FileHeader, layer: str) -> str | None:

@@ -7,6 +7,7 @@ It is loaded for a new prompt and leaves again: 4 GB for half a second of work.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,8 @@ def _read(
             if not name.startswith(_IGNORED) and name not in LEGACY_MARKERS
         },
         {
-            layer.removeprefix(_PREFIX): LayerFormat(
-                kind.format,
-                (kind.scale_name or "").removeprefix(_PREFIX) or None,
-                kind.rotation_group,
+            layer.removeprefix(_PREFIX): replace(
+                kind, scale_name=(kind.scale_name or "").removeprefix(_PREFIX) or None
             )
             for layer, kind in formats.items()
             if not layer.startswith(_IGNORED)
@@ -147,7 +146,8 @@ def _network(
         module = network.get_submodule(layer)
         if not isinstance(module, nn.Linear):
             raise CheckpointMismatch(f"{file_name}: {layer} is quantised, but is no linear layer.")
-        stand_in = QuantisedLinear(module, kind, torch.bfloat16)
+        # outliers above 100 beside values below 1 would not survive quantised activations
+        stand_in = QuantisedLinear(module, kind, torch.bfloat16, is_exact=True)
         scale = None if kind.scale_name is None else side[kind.scale_name].to(device)
         stand_in.fill(layer, plain.pop(f"{layer}.weight").to(device), scale, None)
         network.set_submodule(layer, stand_in)

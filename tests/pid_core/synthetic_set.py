@@ -41,19 +41,25 @@ _FILES = {
 }
 
 
-def write_set(folder: Path, family: str = "flux", *, undistilled: bool = False) -> PidSet:
+def write_set(
+    folder: Path, family: str = "flux", *, undistilled: bool = False, quantised: str = ""
+) -> PidSet:
     """Write a set in ComfyUI's folder tree.
 
     Args:
         folder: becomes a model folder.
         family: `flux`, `flux2`, `sdxl` or `qwenimage`.
         undistilled: name the network as a teacher's file is named.
+        quantised: one of `synthetic.KINDS`; empty = bfloat16.
     """
     network, name, vae, layout = _FILES[family]
     if undistilled:
         name = name.replace("_4step", "_undistilled")
+    tensors, prefix = synthetic.network(network, small=True), "net."
+    if quantised:  # prefixed already
+        tensors, prefix = synthetic.quantise(tensors, quantised)[0], ""
     weights = synthetic.save_comfy(
-        synthetic.network(network, small=True), folder / "diffusion_models" / f"{name}.safetensors"
+        tensors, folder / "diffusion_models" / f"{name}.safetensors", prefix
     )
     return PidSet(
         folder,

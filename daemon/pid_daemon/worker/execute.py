@@ -150,11 +150,13 @@ class _Job:
                     self._show(progress)
                     if progress.result is not None:
                         info = engine.info
-                        named = {
+                        named: dict[str, Any] = {
                             "engine": info.name,
                             "weights": info.weights,
                             "licence": info.licence,
                         }
+                        if info.native_products:
+                            named["native_products"] = list(info.native_products)
                         return progress.result, named
             finally:
                 steps.close()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pid_core.checkpoints.load import load_pid
+from pid_core.checkpoints.quantised_linear import native_formats
 from pid_core.decoder.padding import from_seamless_size, padded, to_seamless_size, wrapped
 from pid_core.decoder.windows import Window, read
 from pid_core.engines.base import EngineInfo, EngineOptions, Step
@@ -73,6 +74,7 @@ class PidEngine:
             weights=f"{found.family}-{found.variant}-{fingerprint([files.weights])[:8]}",
             licence=_LICENCE,
             scale=self._backbone.upscale,
+            native_products=native_formats(self._net),
         )
 
     @property
@@ -87,22 +89,6 @@ class PidEngine:
         packed = [module for module in self._net.modules() if isinstance(module, PackedLinear)]
         own += sum(module.packed.numel() * module.packed.element_size() for module in packed)
         return own + self._encoder.resident_bytes()
-
-    def describe(self) -> dict[str, Any]:
-        """Device, arithmetic and files."""
-        found = self._files.description
-        encoder = self._files.text_encoder
-        return {
-            "device": str(self._device),
-            "dtype": self._dtype,
-            "weights": str(self._files.weights),
-            "vae": str(self._files.vae),
-            "text_encoder": str(encoder) if encoder else "",
-            "family": found.family,
-            "variant": found.variant,
-            "layout": found.layout,
-            "is_distilled": found.is_distilled,
-        }
 
     def run(self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan) -> Iterator[Step]:
         """Decode, one yield per encoded tile and per window and step; closing cancels.

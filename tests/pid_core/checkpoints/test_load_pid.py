@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pid_core.checkpoints import load_pid
+from pid_core.checkpoints import load_pid, native_products
 from pid_core.errors import CheckpointMismatch
 from pid_core.inspect import Declared, describe
 from pid_core.networks.pid_net import PidNet
@@ -83,20 +83,47 @@ def test_split_modulation(tensors, reference, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", synthetic.KINDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_quantised_equals_dequantised(
-    tensors, tmp_path: Path, kind: str, dtype: torch.dtype
+    tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, dtype: torch.dtype
 ) -> None:
+    monkeypatch.setattr(native_products, "is_usable", lambda *_: False)
+    quantised, exact, plain = _quantised_and_plain(tensors, tmp_path, kind, dtype)
+    error, own = _relative(quantised, exact), _relative(plain, exact)
+    assert error <= max(2e-6, 1.5 * own), f"{error} against {own} without quantisation"
+
+
+@pytest.mark.parametrize("kind", ["int8_tensorwise", "convrot", "float8_e4m3fn", "float8_e5m2"])
+def test_native_products_stay_near(
+    tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    found = []
+    for is_usable in (True, False):
+        monkeypatch.setattr(native_products, "is_usable", lambda *_, usable=is_usable: usable)
+        found.append(_quantised_and_plain(tensors, tmp_path, kind, torch.bfloat16))
+    (native, exact, plain), (dequantised, *_) = found
+    assert not torch.equal(native, dequantised)
+    error, own = _relative(native, exact), _relative(plain, exact)
+    assert error < 2 * own, f"{error} against {own} without quantisation"
+
+
+def _quantised_and_plain(
+    tensors: dict[str, torch.Tensor], folder: Path, kind: str, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a quantised network, its dequantised twin in float32 and in `dtype` say."""
     in_file, plain = synthetic.quantise(tensors, kind)
-    path = synthetic.save_comfy(in_file, tmp_path / "pid_1.5_flux1_q.safetensors", "")
-    twin = synthetic.save_comfy(plain, tmp_path / "pid_1.5_flux1.safetensors")
+    path = synthetic.save_comfy(in_file, folder / "pid_1.5_flux1_q.safetensors", "")
+    twin = synthetic.save_comfy(plain, folder / "pid_1.5_flux1.safetensors")
     found = describe(path)
     expected = {"convrot": "int8_tensorwise+convrot"}.get(kind, kind)
     assert (found.layout, found.problem) == (expected, "")
-    quantised = load_pid(path, found, dtype=dtype)
-    exact = _velocity(load_pid(twin, describe(twin), dtype=torch.float32))
-    error = (_velocity(quantised) - exact).square().mean().sqrt() / exact.square().mean().sqrt()
-    plain_error = _velocity(load_pid(twin, describe(twin), dtype=dtype)) - exact
-    own = plain_error.square().mean().sqrt() / exact.square().mean().sqrt()
-    assert error <= max(2e-6, 1.5 * own.item()), f"{error} against {own} without quantisation"
+    return (
+        _velocity(load_pid(path, found, dtype=dtype)),
+        _velocity(load_pid(twin, describe(twin), dtype=torch.float32)),
+        _velocity(load_pid(twin, describe(twin), dtype=dtype)),
+    )
+
+
+def _relative(ours: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((ours - truth).norm() / truth.norm())
 
 
 def test_quantised_weights_stay_small(tensors, tmp_path: Path) -> None:

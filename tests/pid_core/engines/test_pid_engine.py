@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pid_core.checkpoints import native_products
 from pid_core.engines import pid
 from pid_core.engines.base import EngineOptions
 from pid_core.engines.pid import engine as engine_module
@@ -89,6 +90,17 @@ def test_other_families(family: str, tmp_path: Path) -> None:
     assert image is not None and image.shape == (1, 3, 256, 280)
 
 
+@pytest.mark.parametrize("is_native", [True, False])
+def test_a_quantised_file_says_how_it_is_multiplied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_native: bool
+) -> None:
+    monkeypatch.setattr(native_products, "is_usable", lambda *_: is_native)
+    engine = create(write_set(tmp_path, quantised="convrot"))
+    assert engine.info.native_products == (("int8_tensorwise",) if is_native else ())
+    image = run(engine, picture(64, 64), plan(64, 64))[-1].image
+    assert image is not None and image.shape == (1, 3, 256, 256)
+
+
 @pytest.mark.parametrize("wrap", ["x", "both"])
 def test_a_seamless_texture_stays_seamless(flux: PidSet, wrap: str) -> None:
     engine = create(flux)
@@ -118,7 +130,6 @@ def test_an_undistilled_network_takes_its_own_sampler(
 
     monkeypatch.setattr(decode, "TEACHER_STEPS", 3)
     engine = create(write_set(tmp_path, undistilled=True))
-    assert not engine.describe()["is_distilled"]
     steps = run(engine, picture(64, 64), plan(64, 64), negative_prompt="blurry")
     assert [step.index for step in steps if step.stage == "step"] == [1, 2, 3]
     assert steps[-1].image.shape == (1, 3, 256, 256)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arithmetic of quantised weights: float8, mxfp8 with its swizzled scales, rotated int8.
+"""The arithmetic of quantised formats: float8, mxfp8 with its swizzled scales, rotated int8.
 
 Pure functions of tensors on any device. Source: comfy-kitchen 0.2.31 as facts; mxfp8 and convrot
 were checked against its eager code, no released quantised PiD file was seen.
@@ -7,12 +7,16 @@ were checked against its eager code, no released quantised PiD file was seen.
 
 from __future__ import annotations
 
+import functools
+
 import torch
+from torch.nn import functional as F
 
 MX_BLOCK = 32
 """Neighbouring columns that share one mxfp8 scale."""
 _MX_TILE_ROWS, _MX_TILE_COLUMNS = 128, 4
 _E8M0_BIAS = 127
+_E4M3_MAX = 448.0
 
 
 def mx_scales(stored: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -33,6 +37,36 @@ def mx_scales(stored: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     tiles = stored.view(torch.uint8).reshape(tile_rows, tile_columns, 32, 4, _MX_TILE_COLUMNS)
     plain = tiles.permute(0, 3, 2, 1, 4).reshape(tile_rows * _MX_TILE_ROWS, -1)
     return plain[:rows, :blocks].contiguous()
+
+
+def mx_swizzled(exponents: torch.Tensor) -> torch.Tensor:
+    """Bring exponents into the tile order of `mx_scales`, padded with zeros.
+
+    Args:
+        exponents: [rows, columns / 32] uint8.
+    Returns:
+        [roundup(rows, 128), roundup(columns / 32, 4)] uint8.
+    """
+    rows, blocks = exponents.shape
+    pad_rows, pad_blocks = -rows % _MX_TILE_ROWS, -blocks % _MX_TILE_COLUMNS
+    padded = F.pad(exponents, (0, pad_blocks, 0, pad_rows))
+    tiles = padded.view(-1, 4, 32, padded.shape[1] // _MX_TILE_COLUMNS, _MX_TILE_COLUMNS)
+    return tiles.permute(0, 3, 2, 1, 4).reshape(padded.shape)
+
+
+def mx_quantised(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Quantise to mxfp8: the smallest power of two under which a block fits float8_e4m3fn.
+
+    Args:
+        values: [rows, columns] float, columns a multiple of 32.
+    Returns:
+        [rows, columns] float8_e4m3fn and [rows, columns / 32] uint8 exponents in plain order.
+    """
+    blocks = values.float().unflatten(1, (-1, MX_BLOCK))
+    exponents = torch.ceil(torch.log2(blocks.abs().amax(-1) / _E4M3_MAX)) + _E8M0_BIAS
+    exponents.clamp_(0, 2 * _E8M0_BIAS)
+    scaled = blocks * torch.exp2(_E8M0_BIAS - exponents).unsqueeze(-1)
+    return scaled.flatten(1).to(torch.float8_e4m3fn), exponents.to(torch.uint8)
 
 
 def mx_weight(stored: torch.Tensor, exponents: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -71,17 +105,20 @@ def rotate(x: torch.Tensor, group: int) -> torch.Tensor:
     """Rotate groups of the last axis by the regular Hadamard matrix; the rotation is its own
     inverse.
 
-    The matrix is the Kronecker power of [[1,1,1,-1],[1,1,-1,1],[1,-1,1,1],[-1,1,1,1]] / 2, which is
-    "sum of the four, minus twice the mirrored one": no matrix is needed.
-
     Args:
-        x: [..., columns] float; computed in float32.
+        x: [..., columns] float32 or bfloat16; both hold the matrix exactly.
         group: a power of 4 that divides the columns.
     Returns:
         [..., columns] in the dtype of `x`.
     """
-    stages = (group.bit_length() - 1) // 2
-    groups = x.float().unflatten(-1, (-1, *(4,) * stages))
-    for axis in range(-stages, 0):
-        groups = (groups.sum(axis, keepdim=True) - 2 * groups.flip(axis)) * 0.5
-    return groups.flatten(-stages - 1).to(x.dtype)
+    return (x.unflatten(-1, (-1, group)) @ _hadamard(group, x.dtype, str(x.device))).flatten(-2)
+
+
+@functools.cache
+def _hadamard(size: int, dtype: torch.dtype, device: str) -> torch.Tensor:
+    """[size, size]: the Kronecker power of a symmetric 4 x 4 matrix, its rows of length 1."""
+    block = torch.tensor([[1.0, 1, 1, -1], [1, 1, -1, 1], [1, -1, 1, 1], [-1, 1, 1, 1]]) / 2
+    matrix = torch.ones(1, 1)
+    while matrix.shape[0] < size:
+        matrix = torch.kron(matrix, block)
+    return matrix.to(device, dtype)

@@ -6,7 +6,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pid_core.checkpoints.dequantise import mx_scales, mx_weight, rotate, widened
+from pid_core.checkpoints.quantised_formats import (
+    mx_quantised,
+    mx_scales,
+    mx_swizzled,
+    mx_weight,
+    rotate,
+    widened,
+)
 from tests.pid_core.synthetic import hadamard, swizzled
 
 
@@ -25,6 +32,7 @@ def test_scales_are_put_in_order(shape: tuple[int, int]) -> None:
     rows, columns = shape
     plain = torch.randint(0, 255, (rows, columns // 32), dtype=torch.uint8)
     assert torch.equal(mx_scales(swizzled(plain), rows, columns), plain)
+    assert torch.equal(mx_swizzled(plain), swizzled(plain))
 
 
 def test_mx_blocks() -> None:
@@ -32,6 +40,17 @@ def test_mx_blocks() -> None:
     exponents = torch.tensor([[127, 129], [126, 0]], dtype=torch.uint8)
     weight = mx_weight(stored, exponents, torch.bfloat16)
     assert weight[:, ::32].tolist() == [[1.5, 6.0], [0.75, 0.0]]
+
+
+def test_quantising_to_mx_keeps_every_block_within_float8() -> None:
+    values = torch.randn(5, 96) * torch.logspace(-30, 30, 96)
+    values[2, 32:64] = 0
+    stored, exponents = mx_quantised(values)
+    assert stored.float().abs().max() <= 448 and exponents[2, 1] == 0
+    back = mx_weight(stored, exponents, torch.float32)
+    largest = values.unflatten(1, (-1, 32)).abs().amax(-1, keepdim=True)
+    error = (back - values).unflatten(1, (-1, 32)).abs()
+    assert (error <= largest * 2**-4).all()
 
 
 @pytest.mark.parametrize("group", [4, 16, 64, 256])
