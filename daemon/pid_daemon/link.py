@@ -48,10 +48,11 @@ class Run(Message):
     """Whether the mask follows the pixels."""
     keep_alive_s: float = 300.0
     """Seconds the models stay after this job."""
-    readiness: dict[str, bool] = field(default_factory=dict[str, bool])
-    """What the broker knows of PiD's weights: `pid_installed`, `pid_acknowledged`."""
+    readiness: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the broker knows of PiD: `pid`, the fields of `PidFacts`, and `pid_acknowledged`."""
     files: dict[str, Any] = field(default_factory=dict[str, Any])
-    """PiD's files, chosen by the broker: weights, vae, text_encoder, cache_folder; empty = none."""
+    """PiD's files, chosen by the broker: weights, vae, text_encoder, cache_folder, and declared:
+    what the broker found the weights to be. Empty = none."""
     costs: dict[str, Any] = field(default_factory=dict[str, Any])
     """Coefficients that differ from the defaults."""
 

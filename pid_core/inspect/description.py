@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 PID, PIXELDIT, VAE, TEXT_ENCODER, UNKNOWN = "pid", "pixeldit", "vae", "text-encoder", "unknown"
 
@@ -21,6 +24,15 @@ class Declared:
     """`2k`, `2kto4k` or `2kto4k_v1pt5`."""
     is_distilled: bool | None = None
     """False for undistilled (teacher) weights."""
+
+
+Words = Mapping[str, Declared]
+"""What was said about files, by their real paths."""
+
+
+def word_about(path: Path, words: Words) -> Declared:
+    """The user's word about a file; one that leaves everything open where there is none."""
+    return words.get(os.path.realpath(path), Declared())
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class Description:
     """`2k`, `2kto4k` or `2kto4k_v1pt5`."""
     is_distilled: bool = True
     """A student of four steps rather than a teacher."""
+    is_quantised: bool = False
+    """Layers are stored in 8 bits and stay so in memory."""
     licence: str = ""
     """In one sentence."""
     problem: str = ""

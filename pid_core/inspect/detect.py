@@ -68,7 +68,13 @@ def _describe_network(
     header: FileHeader, prefix: str, hints: NameHints, declared: Declared
 ) -> Description:
     shapes = official_shapes(header, prefix)
-    found = Description(PIXELDIT, _layout(header), prefix, licence=NSCL)
+    found = Description(
+        PIXELDIT,
+        _layout(header),
+        prefix,
+        is_quantised=bool(read_quantisation(header).layers),
+        licence=NSCL,
+    )
     if FIRST_CONV not in shapes:
         return found
     try:

@@ -74,6 +74,12 @@ _WIDEST = 16 / 9 + 0.01  # 4096 x 2304 exactly; snapped sides reach a little bey
 _AT_2K = TrainedSizes(_SMALLEST_AREA_PX, 2688 * 1792, 2688, _WIDEST)
 _TO_4K = TrainedSizes(_SMALLEST_AREA_PX, 4096 * 4096, 4096, _WIDEST)
 
+TEACHER_STEPS = 25
+"""Steps of undistilled weights, as the official configuration has them; the dial is the
+student's."""
+TEACHER_GUIDANCE = 5.0
+"""Guidance scale of undistilled weights, likewise; it takes two evaluations of every step."""
+
 VARIANTS: Mapping[str, Variant] = {
     row.name: row
     for row in (

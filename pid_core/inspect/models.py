@@ -16,18 +16,28 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pid_core.errors import CheckpointMissing
 from pid_core.inspect.backbones import BACKBONES
-from pid_core.inspect.description import PID, TEXT_ENCODER, UNKNOWN, VAE, Declared, Description
+from pid_core.inspect.description import (
+    PID,
+    TEXT_ENCODER,
+    UNKNOWN,
+    VAE,
+    Declared,
+    Description,
+    Words,
+    word_about,
+)
 from pid_core.inspect.detect import describe
 from pid_core.inspect.detect_text import shards
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 """Endings of files that are looked into."""
 
-_CACHE_VERSION = 1  # raise when detection changes, so that remembered answers are dropped
+_CACHE_VERSION = 2  # raise when detection changes, so that remembered answers are dropped
 _SKIPPED_FOLDERS = {"blobs", ".locks", ".git", "__pycache__", ".cache"}
 _MAX_DEPTH = 8
 
@@ -50,6 +60,8 @@ class ModelRow:
     """Names and dtype in the file."""
     family: str = ""
     """Latent family of a PiD file or a VAE."""
+    family_from: str = ""
+    """What decided: `weights`, `file name`, `folder name`, `config.json` or `your word`."""
     version: str = ""
     """`v1` or `v1.5`."""
     variant: str = ""
@@ -79,6 +91,7 @@ def scan(
     *,
     cache_file: Path | None = None,
     has_empty_prompt: bool = False,
+    words: Words = MappingProxyType({}),
 ) -> list[ModelRow]:
     """List the weights files below some folders.
 
@@ -87,11 +100,15 @@ def scan(
         cache_file: where to remember what headers said; None = read them all.
         has_empty_prompt: the embedding of the empty prompt is cached, so upscaling needs no
             encoder.
+        words: what the user said about files.
     Returns:
         Rows in the order PiD, VAE, text encoder, the rest; ready ones first.
     """
     memory = _Memory(cache_file)
-    rows = [row_of(path, memory.describe(path)) for path in _first_parts(_files(folders))]
+    rows = [
+        row_of(path, memory.describe(path, word_about(path, words)))
+        for path in _first_parts(_files(folders))
+    ]
     memory.save()
     return completed(rows, has_empty_prompt=has_empty_prompt)
 
@@ -110,6 +127,7 @@ def row_of(path: Path, found: Description) -> ModelRow:
         state=state,
         layout=found.layout,
         family=found.family,
+        family_from=found.family_from,
         version=found.generation,
         variant=found.variant,
         is_distilled=found.is_distilled,
@@ -212,8 +230,11 @@ class _Memory:
             except (OSError, ValueError, KeyError, AttributeError):
                 self._known = {}
 
-    def describe(self, path: Path) -> Description:
+    def describe(self, path: Path, word: Declared) -> Description:
+        """What a file is; files that somebody spoke about are few and not remembered."""
         try:
+            if word != Declared():
+                return describe(path, word)
             stat = path.stat()
             stamp = [stat.st_size, stat.st_mtime_ns]
             entry = self._known.get(str(path))

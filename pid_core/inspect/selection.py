@@ -7,10 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pid_core.errors import CheckpointMismatch, CheckpointMissing
 from pid_core.inspect.backbones import BACKBONES
-from pid_core.inspect.description import PID, TEXT_ENCODER, VAE, Declared, Description
+from pid_core.inspect.description import (
+    PID,
+    TEXT_ENCODER,
+    VAE,
+    Declared,
+    Description,
+    Words,
+    word_about,
+)
 from pid_core.inspect.detect import describe
 from pid_core.inspect.models import READY, ModelRow
 
@@ -37,7 +46,7 @@ def choose(
     weights: str = "",
     vae: str = "",
     text_encoder: str = "",
-    declared: Declared | None = None,
+    words: Words = MappingProxyType({}),
 ) -> PidFiles:
     """Choose the files of a run.
 
@@ -46,13 +55,13 @@ def choose(
         weights: path or identifier of a PiD file; empty = the best one found that is complete.
         vae: path or identifier; empty = one of the same family.
         text_encoder: path or identifier; empty = the one found, if any.
-        declared: the user's word about `weights`.
+        words: what the user said about files.
     Raises:
         CheckpointMissing: nothing fits; says what is lacking.
         CheckpointMismatch: a file is not what it is asked to be.
     """
     path = _weights_path(rows, weights)
-    found = describe(path, declared)
+    found = describe(path, word_about(path, words))
     if found.role != PID or found.problem:
         raise CheckpointMismatch(
             f"{path.name} cannot be used: {found.problem or f'it is a {found.role} file.'}",

@@ -7,7 +7,13 @@ was planned.
 
 from pid_core.plan.costs import Coefficients, Costs, Observation
 from pid_core.plan.engine import EnginePlan
-from pid_core.plan.engines import TRAITS, EngineReadiness, EngineTraits, resolve_engine
+from pid_core.plan.engines import (
+    TRAITS,
+    EngineReadiness,
+    EngineTraits,
+    PidFacts,
+    resolve_engine,
+)
 from pid_core.plan.request import UpscaleRequest
 from pid_core.plan.tiles import Rect, tile_cores, with_halo
 from pid_core.plan.upscale import DeviceFacts, UpscalePlan, plan_upscale, smaller
@@ -21,6 +27,7 @@ __all__ = [
     "EngineReadiness",
     "EngineTraits",
     "Observation",
+    "PidFacts",
     "Rect",
     "UpscalePlan",
     "UpscaleRequest",

@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass
 
 from pid_core.errors import InvalidOptions
+from pid_core.inspect.backbones import Backbone
+from pid_core.inspect.generations import Variant
 from pid_core.plan.tiles import Rect
 
 
@@ -31,8 +33,17 @@ class WindowLimits:
     """Every side is a multiple of this: one latent cell."""
 
 
-RELEASED = WindowLimits(2304 * 1728 // 16, 1024 * 1024, 1024, 16 / 9 + 0.01, 16)
-"""Of the 2k-to-4k networks; a plan is made before anybody knows which weights will run it."""
+def window_limits(trained: Variant, family: Backbone) -> WindowLimits:
+    """What windows a network of that training and latent family may decode."""
+    sizes, area = trained.sizes, family.upscale**2
+    return WindowLimits(
+        min_area_px=sizes.min_area_px // area,
+        max_area_px=sizes.max_area_px // area,
+        max_side_px=sizes.max_side_px // family.upscale,
+        max_aspect=sizes.max_aspect,
+        granule_px=family.downsample,
+    )
+
 
 _ATTENTION_IS_HALF_PX = 443**2
 """Window at which attention costs as much as all else. Source: 9.9 and 13.2 TMAC at 512 x 512."""
@@ -130,9 +141,34 @@ def decode_layout(
     return best[2]
 
 
-def decode_windows(width_px: int, height_px: int, tile_px: int, overlap_px: int) -> list[Rect]:
-    """Windows of a plan in reading order; they may reach beyond a picture that has to be padded."""
-    layout = decode_layout(width_px, height_px, RELEASED, tile_px=tile_px, overlap_px=overlap_px)
+def layout_of(
+    width_px: int,
+    height_px: int,
+    limits: WindowLimits,
+    *,
+    tile_px: int,
+    overlap_px: int,
+    wrap: str = "none",
+) -> DecodeLayout:
+    """`decode_layout` of a picture of any size: sides that wrap are first brought to whole latent
+    cells, as the engine resamples them."""
+    granule = limits.granule_px
+
+    def side(length_px: int, wraps: bool) -> int:
+        return math.ceil(length_px / granule) * granule if wraps else length_px
+
+    return decode_layout(
+        side(width_px, wrap in ("x", "both")),
+        side(height_px, wrap in ("y", "both")),
+        limits,
+        tile_px=tile_px,
+        overlap_px=overlap_px,
+        wrap=wrap,
+    )
+
+
+def rects(layout: DecodeLayout) -> list[Rect]:
+    """Windows in reading order; they may reach beyond a picture that has to be padded."""
     return [
         Rect(x, y, layout.x.window_px, layout.y.window_px)
         for y in layout.y.starts_px

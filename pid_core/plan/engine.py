@@ -30,6 +30,8 @@ class EnginePlan:
     """Arithmetic of the network: `float32` or `bfloat16`."""
     steps: int = 1
     """Network evaluations for one tile."""
+    tiles: int = 1
+    """Tiles of the pass."""
     expected_s: float = 0.0
     """Seconds that the work should take, from measured coefficients; 0 = not known."""
     expected_bytes: int = 0

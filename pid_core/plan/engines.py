@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pid_core.errors import CheckpointMissing, InvalidOptions, LicenceNotAccepted
-from pid_core.plan.decode import decode_windows, work_px
+from pid_core.inspect.backbones import backbone
+from pid_core.inspect.generations import TEACHER_STEPS, variant
+from pid_core.plan.decode import WindowLimits, layout_of, rects, window_limits, work_px
 from pid_core.plan.tiles import Rect, tile_cores, with_halo
 
 
@@ -31,32 +33,38 @@ class EngineTraits:
     """Rows of a tile that the engine's memory grows with; a streaming engine holds a few only."""
     uses_steps: bool = False
     """Whether it denoises in steps."""
-    is_windowed: bool = False
-    """Whether its tiles are the windows of `plan.decode`: sizes as trained, overlap included."""
+    windows: WindowLimits | None = None
+    """What one window may be, for an engine whose tiles are the windows of `plan.decode`."""
     cpu_tile_px: int = 1 << 30
     """Largest tile on a CPU: attention grows with the square, and there is no hurry for it."""
 
+    def tiles(self, width_px: int, height_px: int, tile_px: int, wrap: str = "none") -> list[Rect]:
+        """The tiles of one pass with all that the engine reads around them."""
+        if self.windows is not None:
+            layout = layout_of(
+                width_px,
+                height_px,
+                self.windows,
+                tile_px=tile_px,
+                overlap_px=self.overlap_px,
+                wrap=wrap,
+            )
+            return rects(layout)
+        cores = self.cores(width_px, height_px, tile_px)
+        return [with_halo(core, self.overlap_px, width_px, height_px) for core in cores]
+
     def cores(self, width_px: int, height_px: int, tile_px: int) -> list[Rect]:
-        """The tiles of one pass."""
-        if self.is_windowed:
-            return decode_windows(width_px, height_px, tile_px, self.overlap_px)
+        """The same without their halos, for an engine whose tiles have any."""
         if self.columns:
             return [
                 Rect(one.x, 0, one.width, height_px) for one in tile_cores(width_px, 1, tile_px)
             ]
         return tile_cores(width_px, height_px, tile_px)
 
-    def tiles(self, width_px: int, height_px: int, tile_px: int) -> list[Rect]:
-        """The same with all that the engine reads around them."""
-        cores = self.cores(width_px, height_px, tile_px)
-        if self.is_windowed:
-            return cores
-        return [with_halo(core, self.overlap_px, width_px, height_px) for core in cores]
-
     def work_px(self, tile: Rect) -> float:
         """What a tile costs, in pixels of a small one."""
         area = tile.width * tile.height
-        return work_px(area) if self.is_windowed else area
+        return area if self.windows is None else work_px(area)
 
     def sides(self, device: str) -> tuple[int, ...]:
         """`tiles_px` that make sense on a kind of device."""
@@ -65,29 +73,75 @@ class EngineTraits:
         return tuple(side for side in self.tiles_px if side <= self.cpu_tile_px)
 
 
+@dataclass(frozen=True)
+class PidFacts:
+    """The PiD files that a run would use, as the planner sees them."""
+
+    family: str
+    """Latent family."""
+    variant: str
+    """`2k`, `2kto4k` or `2kto4k_v1pt5`."""
+    is_distilled: bool = True
+    """A student of a few steps rather than a teacher with guidance."""
+    is_quantised: bool = False
+    """Whether the network keeps its size in memory whatever the arithmetic."""
+    network_bytes: int = 0
+    """Size of the network's file, bfloat16 unless quantised."""
+    encoder_bytes: int = 0
+    """Memory of the VAE's encoder."""
+
+    @property
+    def windows(self) -> WindowLimits:
+        """What one window may be."""
+        return window_limits(variant(self.variant), backbone(self.family))
+
+    def resident_bytes(self, dtype: str) -> int:
+        """Memory of the loaded weights in that arithmetic."""
+        widened = dtype == "float32" and not self.is_quantised
+        return self.network_bytes * (2 if widened else 1) + self.encoder_bytes
+
+    def evaluations(self, steps: int) -> int:
+        """Calls of the network for one window, where a student would take that many steps."""
+        return steps if self.is_distilled else 2 * TEACHER_STEPS
+
+
 TRAITS: Mapping[str, EngineTraits] = {
     traits.name: traits
     for traits in (
         EngineTraits("identity", 1, 0, (65_536,)),
-        EngineTraits("compact", 4, 36, (1024, 768, 512, 256, 128, 64), columns=True, held_rows=16),
+        EngineTraits("compact", 4, 43, (1024, 768, 512, 256, 128, 64), columns=True, held_rows=16),
         EngineTraits(
-            "pid", 4, 64, (1024, 768, 512, 256), uses_steps=True, is_windowed=True, cpu_tile_px=512
+            "pid",
+            4,
+            64,
+            (1024, 768, 512, 256),
+            uses_steps=True,
+            windows=PidFacts("flux", "2kto4k_v1pt5").windows,
+            cpu_tile_px=512,
         ),
     )
 }
-"""Engines that exist, by name."""
+"""Engines that exist, by name; see `traits_of` for those of certain weights."""
 
 
 @dataclass(frozen=True)
 class EngineReadiness:
-    """What `auto` and the refusals depend on; the daemon knows it."""
+    """What `auto`, the refusals and the plan of an engine depend on; the daemon knows it."""
 
-    pid_installed: bool = False
-    """Whether a PiD checkpoint with everything it needs was found."""
+    pid: PidFacts | None = None
+    """The PiD files that would be used; None = they are not all there."""
     pid_acknowledged: bool = False
-    """Whether its licence was acknowledged once."""
+    """Whether their licence was acknowledged once."""
     has_gpu: bool = False
     """Whether the worker's device is a GPU."""
+
+
+def traits_of(name: str, readiness: EngineReadiness) -> EngineTraits:
+    """An existing engine with the weights that it would use."""
+    traits = TRAITS[name]
+    if name != "pid" or readiness.pid is None:
+        return traits
+    return replace(traits, windows=readiness.pid.windows)
 
 
 def resolve_engine(name: str, readiness: EngineReadiness) -> str:
@@ -102,11 +156,11 @@ def resolve_engine(name: str, readiness: EngineReadiness) -> str:
         LicenceNotAccepted: `pid` before its licence was acknowledged.
     """
     if name == "auto":
-        ready = readiness.pid_installed and readiness.pid_acknowledged and readiness.has_gpu
+        ready = readiness.pid is not None and readiness.pid_acknowledged and readiness.has_gpu
         return "pid" if ready else "compact"
     if name not in TRAITS:
         raise InvalidOptions(f"There is no engine {name!r}.", hint="Engines: auto, compact, pid.")
-    if name == "pid" and not readiness.pid_installed:
+    if name == "pid" and readiness.pid is None:
         raise CheckpointMissing(
             "No PiD weights were found.",
             hint="`pid models` lists the folders that are searched; or choose the engine compact.",

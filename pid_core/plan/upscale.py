@@ -11,16 +11,16 @@ from typing import Any
 from pid_core.errors import InvalidOptions, NotEnoughMemory
 from pid_core.plan.costs import FINISH_S_PER_PX, HOST_BYTES_PER_PX, Costs
 from pid_core.plan.engine import EnginePlan
-from pid_core.plan.engines import TRAITS, EngineReadiness, EngineTraits, resolve_engine
-from pid_core.plan.request import AUTO, ENHANCE, UpscaleRequest
+from pid_core.plan.engines import EngineReadiness, EngineTraits, resolve_engine, traits_of
+from pid_core.plan.notices import notices_of
+from pid_core.plan.request import ENHANCE, UpscaleRequest
+from pid_core.plan.routes import AREA, NATIVE, SHRINK, TWICE
 from pid_core.plan.tiles import Rect
 
 MAX_SIDE_PX = 65_536
 """A picture's side, in or out."""
 MAX_PIXELS = 1 << 30
 """A picture's area, in or out."""
-
-NATIVE, SHRINK, AREA, TWICE, RESAMPLE = ROUTES = "native", "shrink", "area", "twice", "resample"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class DeviceFacts:
     dtype: str = "float32"
     """Arithmetic of the networks: `float32` or `bfloat16`."""
     free_bytes: int = 0
-    """Memory that the device has for the work now; 0 = not known."""
+    """Memory that the device has now, what loaded models hold included; 0 = not known."""
     budget_bytes: int = 0
     """Memory that the user allows; 0 = no limit."""
     readiness: EngineReadiness = EngineReadiness()
@@ -73,16 +73,15 @@ class UpscalePlan:
     """Seconds, with the models loaded."""
     expected_bytes: int = 0
     """Peak memory beyond the resident weights."""
+    weights_bytes: int = 0
+    """Memory of the resident weights; 0 = too little to count."""
     notices: tuple[str, ...] = ()
     """Sentences that a person should read before the run."""
 
     @property
     def tiles(self) -> int:
         """Tiles of all passes."""
-        traits = TRAITS.get(self.engine, EngineTraits(self.engine, 1, 0, ()))
-        return sum(
-            len(traits.cores(one.width_px, one.height_px, one.tile_px)) for one in self.passes
-        )
+        return sum(one.tiles for one in self.passes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain maps, lists, numbers and texts."""
@@ -129,7 +128,7 @@ def plan_upscale(
     region = request.answered(width_px, height_px)
     result = request.result_size(width_px, height_px)
     _refuse_too_large(*result, "The result")
-    traits = TRAITS[resolve_engine(request.engine, facts.readiness)]
+    traits = traits_of(resolve_engine(request.engine, facts.readiness), facts.readiness)
     route = route or _route(traits, request, region, result)
     # Sides of the whole picture, context included, at the scale of the answer.
     whole = (width_px * result[0] / region.width, height_px * result[1] / region.height)
@@ -140,7 +139,26 @@ def plan_upscale(
     finish_s = 0.0 if host_bytes == 0 else result[0] * result[1] * FINISH_S_PER_PX
     # On a GPU the surroundings live in the host's memory.
     around = host_bytes if facts.device == "cpu" else 0
-    passes = tuple(_engine_plan(*size, traits, request, facts, around) for size in inputs)
+    evaluations = _evaluations(traits, request, facts)
+    passes = tuple(
+        _fitting(
+            EnginePlan(
+                engine=traits.name,
+                width_px=width,
+                height_px=height,
+                scale=traits.scale,
+                tile_px=0,
+                overlap_px=traits.overlap_px,
+                wrap=request.wrap,
+                dtype=facts.dtype,
+                steps=evaluations,
+            ),
+            traits,
+            facts,
+            around,
+        )
+        for width, height in inputs
+    )
     return UpscalePlan(
         source_width_px=width_px,
         source_height_px=height_px,
@@ -152,21 +170,28 @@ def plan_upscale(
         passes=passes,
         expected_s=sum(one.expected_s for one in passes) + finish_s,
         expected_bytes=max(one.expected_bytes for one in passes) + around,
-        notices=tuple(_notices(request, region, result, route, traits, facts.readiness)),
+        weights_bytes=_weights_bytes(traits, facts),
+        notices=tuple(notices_of(request, region, result, route, traits, facts.readiness)),
     )
 
 
-def smaller(plan: UpscalePlan) -> UpscalePlan | None:
+def smaller(plan: UpscalePlan, facts: DeviceFacts) -> UpscalePlan | None:
     """The same work in the next smaller tiles, for a retry after the memory ran out; None = there
     are none."""
-    sides = TRAITS[plan.engine].tiles_px
+    traits = traits_of(plan.engine, facts.readiness)
     largest = max(one.tile_px for one in plan.passes)
-    below = [side for side in sides if side < largest]
+    below = max((side for side in traits.tiles_px if side < largest), default=0)
     if not below:
         return None
-    passes = tuple(replace(one, tile_px=min(one.tile_px, max(below))) for one in plan.passes)
-    note = f"The memory ran out with tiles of {largest} px; repeated with tiles of {max(below)} px."
-    return replace(plan, passes=passes, notices=(*plan.notices, note))
+    passes = tuple(_in_tiles(one, traits, facts, min(one.tile_px, below)) for one in plan.passes)
+    around = plan.expected_bytes - max(one.expected_bytes for one in plan.passes)
+    note = f"The memory ran out with tiles of {largest} px; repeated with tiles of {below} px."
+    return replace(
+        plan,
+        passes=passes,
+        expected_bytes=max(one.expected_bytes for one in passes) + around,
+        notices=(*plan.notices, note),
+    )
 
 
 def _refuse_too_large(width_px: int, height_px: int, what: str) -> None:
@@ -229,81 +254,58 @@ def _inputs(
     return [size]
 
 
-def _engine_plan(
-    width_px: int,
-    height_px: int,
-    traits: EngineTraits,
-    request: UpscaleRequest,
-    facts: DeviceFacts,
-    around_bytes: int,
+def _fitting(
+    plan: EnginePlan, traits: EngineTraits, facts: DeviceFacts, around_bytes: int
 ) -> EnginePlan:
-    costs = facts.costs.of(traits.name, facts.dtype, facts.device)
-    steps = request.steps if traits.uses_steps else 1
-    plan = EnginePlan(traits.name, width_px, height_px, traits.scale, 0, traits.overlap_px)
+    """The plan in the largest tiles that the memory has room for beside the weights.
+
+    Raises:
+        NotEnoughMemory: not even the smallest fit.
+    """
+    weights_bytes, needed_bytes = _weights_bytes(traits, facts), 0
     for tile_px in traits.sides(facts.device):
-        tiles = traits.tiles(width_px, height_px, tile_px)
-        work = sum(traits.work_px(one) for one in tiles)
-        held = [one.width * min(one.height, traits.held_rows) for one in tiles]
-        plan = EnginePlan(
-            engine=traits.name,
-            width_px=width_px,
-            height_px=height_px,
-            scale=traits.scale,
-            tile_px=tile_px,
-            overlap_px=traits.overlap_px,
-            wrap=request.wrap,
-            dtype=facts.dtype,
-            steps=steps,
-            expected_s=costs.fixed_s + costs.s_per_px * work * steps,
-            expected_bytes=round(
-                costs.fixed_bytes
-                + costs.bytes_per_tile_px * max(held)
-                + costs.bytes_per_px * width_px * height_px * traits.scale**2
-            ),
-        )
-        if not facts.limit_bytes or plan.expected_bytes + around_bytes <= facts.limit_bytes:
+        plan = _in_tiles(plan, traits, facts, tile_px)
+        needed_bytes = plan.expected_bytes + around_bytes + weights_bytes
+        if not facts.limit_bytes or needed_bytes <= facts.limit_bytes:
             return plan
     raise NotEnoughMemory(
-        f"{width_px} x {height_px} px through {traits.name} need "
-        f"{(plan.expected_bytes + around_bytes) / 2**30:.1f} GiB even in the smallest tiles; "
+        f"{plan.width_px} x {plan.height_px} px through {traits.name} need "
+        f"{needed_bytes / 2**30:.1f} GiB even in the smallest tiles; "
         f"{facts.limit_bytes / 2**30:.1f} GiB are there.",
         hint="Choose a smaller size, work on a part of the picture, or raise the memory budget.",
     )
 
 
-def _notices(
-    request: UpscaleRequest,
-    region: Rect,
-    result: tuple[int, int],
-    route: str,
-    traits: EngineTraits,
-    readiness: EngineReadiness,
-) -> list[str]:
-    notices: list[str] = []
-    is_held_back = readiness.pid_installed and readiness.has_gpu and not readiness.pid_acknowledged
-    if request.engine == AUTO and is_held_back:
-        notices.append(
-            "PiD could do this; the engine pid asks for the licence of its weights once."
-        )
-    if result[0] < region.width or result[1] < region.height:
-        notices.append(
-            f"The result ({result[0]} x {result[1]} px) is smaller than the source "
-            f"({region.width} x {region.height} px)."
-        )
-    stretch = (result[0] / region.width) / (result[1] / region.height)
-    exact = bool(request.width) and not (
-        abs(result[0] - region.width * result[1] / region.height) <= 1
-        or abs(result[1] - region.height * result[0] / region.width) <= 1
+def _in_tiles(
+    plan: EnginePlan, traits: EngineTraits, facts: DeviceFacts, tile_px: int
+) -> EnginePlan:
+    """The plan in tiles of that size, and what it costs."""
+    costs = facts.costs.of(traits.name, plan.dtype, facts.device)
+    tiles = traits.tiles(plan.width_px, plan.height_px, tile_px, plan.wrap)
+    work = sum(traits.work_px(one) for one in tiles)
+    held = max(one.width * min(one.height, traits.held_rows) for one in tiles)
+    return replace(
+        plan,
+        tile_px=tile_px,
+        tiles=len(tiles),
+        expected_s=costs.fixed_s + costs.s_per_px * work * plan.steps,
+        expected_bytes=round(
+            costs.fixed_bytes
+            + costs.bytes_per_tile_px * held
+            + costs.bytes_per_px * plan.width_px * plan.height_px * traits.scale**2
+        ),
     )
-    if exact:
-        notices.append(
-            f"The exact size changes the aspect ratio: {'wider' if stretch > 1 else 'taller'} by "
-            f"{abs(max(stretch, 1 / stretch) - 1) * 100:.0f} %."
-        )
-    if route == SHRINK:
-        notices.append("The source is made smaller first, then decoded at 4x.")
-    if route == TWICE:
-        notices.append("More than 4x takes two passes.")
-    if traits.scale == 1 and traits.name == "identity" and result != (region.width, region.height):
-        notices.append("The identity engine only resamples; it adds no detail.")
-    return notices
+
+
+def _evaluations(traits: EngineTraits, request: UpscaleRequest, facts: DeviceFacts) -> int:
+    """Calls of the network for one tile."""
+    if not traits.uses_steps:
+        return 1
+    pid = facts.readiness.pid
+    return request.steps if pid is None else pid.evaluations(request.steps)
+
+
+def _weights_bytes(traits: EngineTraits, facts: DeviceFacts) -> int:
+    """Memory that is held beside the work; that of the built-in network is not worth counting."""
+    pid = facts.readiness.pid
+    return pid.resident_bytes(facts.dtype) if traits.name == "pid" and pid is not None else 0

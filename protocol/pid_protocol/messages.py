@@ -324,9 +324,9 @@ class Plan(Message):
     expected_s: float
     """Seconds, models loaded."""
     expected_bytes: int
-    """Peak memory on the device."""
+    """Peak memory on the device, weights included."""
     free_bytes: int
-    """Memory that the device has for it now."""
+    """Memory that the device has for it now, loaded weights included."""
     notices: list[str] = field(default_factory=list[str])
     """Sentences that a person should read before the run."""
 
@@ -337,9 +337,9 @@ class Models(Message):
 
     type: ClassVar[str] = "models"
     models: list[dict[str, Any]]
-    """For each file: id, path, kind, state (ready, refused, unrelated), layout, family, version,
-    variant, is_distilled, size_bytes, licence, problem, hint, goes_with (ids), lacks (words),
-    is_default."""
+    """For each file: id, path, kind, state (ready, refused, unrelated), layout, family,
+    family_from, version, variant, is_distilled, size_bytes, licence, problem, hint, goes_with
+    (ids), lacks (words), is_default."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pid_core.inspect import ModelRow, scan
+from pid_core.inspect import Declared, ModelRow, scan, word_about
 from pid_core.inspect.fingerprint import caption_file
-from pid_daemon import named_files
+from pid_daemon import named_files, words
 from pid_daemon.broker import shelf as shelf_module
 from pid_daemon.broker.shelf import Shelf
 from pid_daemon.broker.weights import Found, check_prompts, files_of
@@ -106,14 +106,16 @@ def test_the_shelf_follows_settings_folders_and_notes(flux: PidSet, tmp_path: Pa
     async def scene() -> None:
         shelf = Shelf(load_config())
         assert await shelf.rows() == []
-        assert not shelf.readiness(OPTIONS, has_gpu=True).pid_installed
+        assert shelf.readiness(OPTIONS, has_gpu=True).pid is None
         with pytest.raises(CheckpointMissing, match="No PiD weights"):
             shelf.readiness({**OPTIONS, "engine": "pid"}, has_gpu=True)
         assert shelf.files(OPTIONS) == {}
 
         (folder / "comfy").symlink_to(flux.folder)
         assert [row["is_default"] for row in await shelf.rows()] == [True] * 3
-        assert shelf.readiness(OPTIONS, has_gpu=True).pid_installed
+        facts = shelf.readiness(OPTIONS, has_gpu=True).pid
+        assert facts is not None and (facts.family, facts.variant) == ("flux", "2kto4k_v1pt5")
+        assert facts.network_bytes == flux.weights.stat().st_size and not facts.is_quantised
         assert not shelf.readiness(OPTIONS, has_gpu=True).pid_acknowledged
         accept_licence("NSCLv1")
         accept_licence("NSCLv1")
@@ -165,6 +167,19 @@ def test_looking_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert ticks > 5 and looks == 2
 
     asyncio.run(scene())
+
+
+def test_words_are_kept_joined_and_taken_back(tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    words.say(file, Declared(family="sd3"))
+    words.say(file, Declared(variant="2k", is_distilled=False))
+    (tmp_path / "link.safetensors").symlink_to(file)
+    assert word_about(tmp_path / "link.safetensors", words.words()) == Declared("sd3", "2k", False)
+    assert words.forget(file) and not words.forget(file)
+    assert words.words() == {}
+    for nonsense in ("[1]", "{", '{"a": 3, "b": {"family": "nobody"}, "c": {"x": 1}}'):
+        words.place().write_text(nonsense)
+        assert words.words() == {}
 
 
 def test_notes_about_named_files_are_few_and_survive_nonsense(tmp_path: Path) -> None:

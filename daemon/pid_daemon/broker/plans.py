@@ -51,13 +51,7 @@ def facts_of(
     return DeviceFacts(
         device=device,
         dtype=(holdings[0].dtype if holdings else "") or ("float32" if is_cpu else "bfloat16"),
-        free_bytes=(
-            psutil.virtual_memory().available
-            if is_cpu
-            else holdings[0].free_bytes + holdings[0].resident_bytes
-            if holdings
-            else 0
-        ),
+        free_bytes=_free_bytes(is_cpu, holdings),
         budget_bytes=shelf.config.memory_budget_mib << 20,
         readiness=shelf.readiness(options, has_gpu=not is_cpu),
         costs=costs,
@@ -72,10 +66,18 @@ def answer(plan: UpscalePlan, facts: DeviceFacts) -> Plan:
         engine=plan.engine,
         tiles=plan.tiles,
         expected_s=plan.expected_s,
-        expected_bytes=plan.expected_bytes,
+        expected_bytes=plan.expected_bytes + plan.weights_bytes,
         free_bytes=facts.limit_bytes,
         notices=list(plan.notices),
     )
+
+
+def _free_bytes(is_cpu: bool, holdings: list[Holding]) -> int:
+    """What the first device has, loaded models included; 0 = not known."""
+    resident_bytes = holdings[0].resident_bytes if holdings else 0
+    if is_cpu:
+        return psutil.virtual_memory().available + resident_bytes
+    return holdings[0].free_bytes + resident_bytes if holdings else 0
 
 
 def _kind(device: str) -> str:

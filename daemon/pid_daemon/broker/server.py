@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import zmq
@@ -259,7 +260,7 @@ class Broker:
             mask=job.submit.mask,
             keep_alive_s=self._books.keep_alive_s(job, self._config.keep_alive_s),
             readiness={
-                "pid_installed": readiness.pid_installed,
+                "pid": asdict(readiness.pid) if readiness.pid else None,
                 "pid_acknowledged": readiness.pid_acknowledged,
             },
             files=self._shelf.files(options),

@@ -13,13 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pid_core.inspect import ModelRow, PidFiles, describe, scan
+from pid_core.inspect import ModelRow, PidFiles, Words, describe, scan, word_about
 from pid_core.inspect.fingerprint import cached_captions
 from pid_core.inspect.models import row_of
 from pid_core.plan import EngineReadiness
 from pid_core.plan.request import AUTO
-from pid_daemon import named_files
-from pid_daemon.broker.weights import Found, Outcome, check_prompts, files_of, is_wanted
+from pid_daemon import named_files, words
+from pid_daemon.broker.weights import (
+    Found,
+    Outcome,
+    check_prompts,
+    files_of,
+    is_wanted,
+    pid_facts,
+)
 from pid_daemon.config import Config, cache_folder, config_path, load_config, own_models_folder
 from pid_protocol.errors import PidError
 from pid_protocol.licences import PID_WEIGHTS
@@ -110,13 +117,13 @@ class Shelf:
         """
         accepted = PID_WEIGHTS.name in self.config.accepted_licences
         try:
-            self._files(options)
+            files = self._files(options)
         except PidError:
             self.look_soon()  # whoever puts the file there tries again
             if is_wanted(options):
                 raise
-            return EngineReadiness(False, accepted, has_gpu)
-        return EngineReadiness(True, accepted, has_gpu)
+            return EngineReadiness(None, accepted, has_gpu)
+        return EngineReadiness(pid_facts(files), accepted, has_gpu)
 
     def files(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """What a worker needs to load PiD; empty where it cannot be loaded.
@@ -137,6 +144,11 @@ class Shelf:
             "vae": str(files.vae),
             "text_encoder": str(files.text_encoder or ""),
             "cache_folder": str(cache_folder()),
+            "declared": {
+                "family": files.description.family,
+                "variant": files.description.variant,
+                "is_distilled": files.description.is_distilled,
+            },
         }
 
     def _files(self, options: Mapping[str, Any]) -> PidFiles:
@@ -187,20 +199,26 @@ def _look(folders: list[Path], config: Config) -> tuple[Found, Outcome]:
     except OSError:
         log.warning("%s cannot be made; what headers say is not remembered", cache)
     has_empty_prompt = bool(cached_captions(cache / "captions", ""))
-    rows = scan(folders, cache_file=cache / "models.json", has_empty_prompt=has_empty_prompt)
+    said = words.words()
+    rows = scan(
+        folders,
+        cache_file=cache / "models.json",
+        has_empty_prompt=has_empty_prompt,
+        words=said,
+    )
     known = {os.path.realpath(row.path) for row in rows}
     aside = [
         row
         for path in named_files.named_files()
-        if os.path.realpath(path) not in known and (row := _row_aside(path)) is not None
+        if os.path.realpath(path) not in known and (row := _row_aside(path, said)) is not None
     ]
-    found = Found(rows, aside)
+    found = Found(rows, aside, said)
     return found, _outcome(found, "", config)
 
 
-def _row_aside(path: Path) -> ModelRow | None:
+def _row_aside(path: Path, said: Words) -> ModelRow | None:
     try:
-        return row_of(path, describe(path)) if path.is_file() else None
+        return row_of(path, describe(path, word_about(path, said))) if path.is_file() else None
     except Exception:
         # any file may have been named; one that cannot be read keeps nobody from the others
         log.exception("%s cannot be looked into", path)

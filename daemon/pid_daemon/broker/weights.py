@@ -8,15 +8,16 @@ on the command line, did not point at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pid_core.errors import CoreError
-from pid_core.inspect import ModelRow, PidFiles, choose
+from pid_core.inspect import Declared, ModelRow, PidFiles, Words, choose
 from pid_core.inspect.description import PID, TEXT_ENCODER, VAE
 from pid_core.inspect.fingerprint import cached_captions
 from pid_core.inspect.models import READY
+from pid_core.plan import PidFacts
 from pid_daemon.config import Config
 from pid_daemon.translate import from_core
 from pid_protocol.errors import (
@@ -38,6 +39,8 @@ class Found:
     """Files in the model folders; defaults are taken from these."""
     aside: Sequence[ModelRow] = ()
     """Files that a person named on the command line; used only where they are named again."""
+    words: Words = field(default_factory=dict[str, Declared])
+    """What the person said about files."""
 
     def row(self, identifier: str) -> ModelRow | None:
         """The row of that name."""
@@ -80,9 +83,30 @@ def files_of(found: Found, names: str, config: Config) -> PidFiles:
             weights=paths.get(PID) or config.default_weights,
             vae=vae,
             text_encoder=paths.get(TEXT_ENCODER) or config.default_text_encoder,
+            words=found.words,
         )
     except CoreError as error:
         raise from_core(error) from error
+
+
+def pid_facts(files: PidFiles) -> PidFacts:
+    """What the planner has to know of the files of a run."""
+    found = files.description
+    return PidFacts(
+        family=found.family,
+        variant=found.variant,
+        is_distilled=found.is_distilled,
+        is_quantised=found.is_quantised,
+        network_bytes=_size_bytes(files.weights),
+        encoder_bytes=_size_bytes(files.vae) // 2,  # its decoder is left out
+    )
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # gone since it was looked at; loading says it better
+        return 0
 
 
 def check_prompts(files: PidFiles, options: Mapping[str, Any], captions: Path) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections import deque
@@ -22,6 +21,7 @@ from pid_protocol.messages import GetStatus, Shutdown, Unload
 
 END_LIMIT_S = 15.0
 """How long `stop` waits for the process to be gone."""
+END_INTERVAL_S = 0.05
 FOLLOW_INTERVAL_S = 0.3
 
 
@@ -71,15 +71,25 @@ def stop(force: bool) -> None:
     except DaemonNotRunning:
         click.echo("No daemon is running.")
         return
-    with contextlib.suppress(psutil.NoSuchProcess):
-        try:
-            psutil.Process(process).wait(END_LIMIT_S)
-        except psutil.TimeoutExpired:
-            raise Refused(
-                f"The daemon, process {process}, has not ended after {END_LIMIT_S:.0f} s.",
-                "`pid log` says what it is doing.",
-            ) from None
+    if not _has_ended(process):
+        raise Refused(
+            f"The daemon, process {process}, has not ended after {END_LIMIT_S:.0f} s.",
+            "`pid log` says what it is doing.",
+        )
     click.echo("The daemon has ended.")
+
+
+def _has_ended(process: int) -> bool:
+    """Wait for another program's child; one that its parent has not looked after yet has ended."""
+    deadline_s = time.monotonic() + END_LIMIT_S
+    while time.monotonic() < deadline_s:
+        try:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(END_INTERVAL_S)
+    return False
 
 
 @click.command()

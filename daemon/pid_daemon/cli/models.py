@@ -13,6 +13,7 @@ import click
 from pid_client import texts as client_texts
 from pid_daemon.cli import texts
 from pid_daemon.cli.connect import ask, connected
+from pid_daemon.cli.declare import declare
 from pid_daemon.cli.exits import Refused
 from pid_daemon.config import load_config
 from pid_daemon.settings_file import accept_licence, change
@@ -100,13 +101,17 @@ def accept(name: str, yes: bool) -> None:
     click.echo(f"{asked.title}: accepted.")
 
 
+models.add_command(declare)
+
+
 def _show(title: str, rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
     click.echo(f"{title}")
     width = max(len(str(row["id"])) for row in rows)
     for row in rows:
-        what = [row["family"], row["version"], row["variant"], row["layout"]]
+        is_said = " (your word)" if row.get("family_from") == "your word" else ""
+        what = [f"{row['family']}{is_said}", row["version"], row["variant"], row["layout"]]
         if row["kind"] == "pid" and not row["is_distilled"]:
             what.append("undistilled")
         mark = "*" if row.get("is_default") else " "

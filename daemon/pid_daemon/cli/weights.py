@@ -18,8 +18,10 @@ import click
 
 from pid_client import licence
 from pid_client.session import Session
+from pid_core.inspect import BACKBONES, Declared
 from pid_daemon import named_files
 from pid_daemon.cli.connect import ask, connected
+from pid_daemon.cli.declare import file_of, keep_word
 from pid_daemon.cli.exits import Refused
 from pid_daemon.cli.inputs import Request
 from pid_daemon.cli.options import F, SectionOption
@@ -28,6 +30,7 @@ from pid_protocol.messages import GetModels, GetPlan
 from pid_protocol.pixels import PixelFormat
 
 WEIGHTS = "Weights"
+_FAMILIES = [row.name for row in BACKBONES.values() if row.vae]
 KINDS = {"weights": "pid", "vae": "vae", "text_encoder": "text-encoder"}
 """What each option has to name."""
 PROBE = PixelFormat(64, 64)
@@ -41,6 +44,8 @@ def weights_options(function: F) -> F:
     declarations: list[Callable[[F], F]] = [
         _option("--vae", metavar="NAME|FILE",
                 help="VAE for this run: a name from `pid models`, or a file. So may --weights."),
+        _option("--family", type=click.Choice(_FAMILIES),
+                help="Latent family of the file in --weights, where its name does not say; kept."),
         _option("--text-encoder", metavar="NAME|FILE", help="Text encoder for this run."),
         _option("--accept-licence", is_flag=True,
                 help="Accept the licence of the weights, once for all runs; else it is asked."),
@@ -73,6 +78,10 @@ def settle(request: Request, arguments: Mapping[str, Any]) -> Request:
         "text_encoder": arguments["text_encoder"],
     }
     given = {option: text for option, text in wanted.items() if text}
+    if arguments["family"]:
+        if not given.get("weights"):
+            raise Refused("--family says what the file in --weights is.", "Name the file, too.")
+        keep_word(file_of(str(given["weights"])), Declared(family=arguments["family"]))
     if not given and request.options.get("engine") != "pid":
         return request
     with connected(start=True) as session:

@@ -36,7 +36,7 @@ class Key(NamedTuple):
     dtype: str
     """Arithmetic."""
     companions: tuple[str, ...] = ()
-    """Paths or identifiers of the files that belong to it."""
+    """The files that belong to it, and what the weights were found to be."""
 
 
 @dataclass

@@ -72,7 +72,8 @@ def engine_key(plan: UpscalePlan, run: link.Run, device: str) -> Key:
         return Key(plan.engine, "", device, dtype)
     files = run.files
     companions = (str(files.get("vae", "")), str(files.get("text_encoder", "")))
-    return Key("pid", str(files.get("weights", "")), device, dtype, companions)
+    declared = tuple(str(value) for value in files.get("declared", {}).values())
+    return Key("pid", str(files.get("weights", "")), device, dtype, companions + declared)
 
 
 def file_bytes(key: Key) -> int:
@@ -102,12 +103,9 @@ class _Job:
         part = run.region
         region = Rect(part.x, part.y, part.width, part.height) if part else None
         request = UpscaleRequest.from_options(run.kind, run.options, region, run.mask)
+        facts = self._around.facts()
         plan = plan_upscale(
-            run.image.width,
-            run.image.height,
-            request,
-            self._around.facts(),
-            channels=run.image.channels,
+            run.image.width, run.image.height, request, facts, channels=run.image.channels
         )
         attempt = None
         try:
@@ -116,7 +114,7 @@ class _Job:
             if not (isinstance(error, NotEnoughMemory) or is_out_of_memory(error)):
                 raise
             log.warning("out of memory: %s", error)
-            plan = self._smaller(plan, error)
+            plan = self._smaller(plan, facts, error)
         if attempt is None:
             # Behind the handler: as long as the exception lives, its frames hold what did not fit.
             give_back()
@@ -220,16 +218,16 @@ class _Job:
             self._around.tell(link.Doing(self._run.job, stage, fraction, index, total))
         self._stage = stage
 
-    def _smaller(self, plan: UpscalePlan, error: Exception) -> UpscalePlan:
+    def _smaller(self, plan: UpscalePlan, facts: DeviceFacts, error: Exception) -> UpscalePlan:
         """The next smaller plan.
 
         Raises:
             OutOfMemory: there is none.
         """
         longest_px = max(max(one.width_px, one.height_px) for one in plan.passes)
-        reduced = smaller(plan)
+        reduced = smaller(plan, facts)
         while reduced and min(one.tile_px for one in reduced.passes) >= longest_px:
-            reduced = smaller(reduced)  # tiles that hold the whole picture are the same plan
+            reduced = smaller(reduced, facts)  # tiles that hold the whole picture are the same plan
         if reduced is None:
             raise OutOfMemory(
                 f"The memory ran out even in the smallest tiles: {error}",

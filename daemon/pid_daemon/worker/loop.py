@@ -96,10 +96,11 @@ class Worker:
 
     def facts(self, run: link.Run) -> DeviceFacts:
         """What a plan depends on, now."""
-        from pid_core.plan import Costs, DeviceFacts, EngineReadiness
+        from pid_core.plan import Costs, DeviceFacts, EngineReadiness, PidFacts
 
+        pid = run.readiness.get("pid")
         readiness = EngineReadiness(
-            pid_installed=run.readiness.get("pid_installed", False),
+            pid=PidFacts(**pid) if pid else None,
             pid_acknowledged=run.readiness.get("pid_acknowledged", False),
             has_gpu=self._device != "cpu",
         )
@@ -133,15 +134,17 @@ class Worker:
 
     def _load(self, key: Key) -> tuple[Engine, int]:
         from pid_core.engines.registry import create
+        from pid_core.inspect import Declared
 
         settings: dict[str, Any] = {}
         if key.name == "pid":
-            vae, text_encoder = key.companions
+            vae, text_encoder, *_ = key.companions
             settings = {
                 "vae": vae,
                 "text_encoder": text_encoder,
                 "looks": False,  # the broker has chosen already
                 "cache_folder": self._files["cache_folder"],
+                "declared": Declared(**self._files["declared"]),
                 "licence_accepted": True,  # the plan was refused otherwise
             }
         engine = create(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def create(
         cache_folder: for caption embeddings, safetensors twins of .pth files and what headers said.
         looks: whether folders are looked into at all; False = only the named files are used.
         licence_accepted: the licence of the weights was acknowledged.
-        declared: the user's word about `weights`.
+        declared: the user's word about `weights`, which then has to be a path.
     Raises:
         LicenceNotAccepted: it was not.
         CheckpointMissing: a file is lacking; says which.
@@ -56,5 +57,6 @@ def create(
     folders += [file.parent for file in named if file.is_file()]
     cache_file = cache / "headers.json" if cache else None
     rows = scan(folders, cache_file=cache_file) if looks else []
-    files = choose(rows, weights=weights, vae=vae, text_encoder=text_encoder, declared=declared)
+    words = {os.path.realpath(Path(weights).expanduser()): declared} if declared else {}
+    files = choose(rows, weights=weights, vae=vae, text_encoder=text_encoder, words=words)
     return PidEngine(files, device=device, dtype=dtype, cache_folder=cache)

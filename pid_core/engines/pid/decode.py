@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from pid_core.decoder.field import BlendedField, drive
 from pid_core.decoder.windows import Window, read, windows
 from pid_core.engines.base import Step
-from pid_core.engines.pid.dials import TEACHER_GUIDANCE, TEACHER_STEPS
-from pid_core.inspect.generations import Variant
+from pid_core.inspect.generations import TEACHER_GUIDANCE, TEACHER_STEPS, Variant
 from pid_core.networks.pid_net import Conditioning, PidNet
 from pid_core.plan.decode import DecodeLayout
 from pid_core.samplers.dpm_solver import sample_dpm_solver

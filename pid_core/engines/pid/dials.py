@@ -11,11 +11,6 @@ FULL_REPAIR_SIGMA = 0.6
 than composition is left of the source; 0.1 to 0.2 already loosens texture."""
 MAX_SIGMA = 0.8
 """The most noise that the networks were trained with."""
-TEACHER_STEPS = 25
-"""Steps of undistilled weights, as the official configuration has them; the dial is the
-student's."""
-TEACHER_GUIDANCE = 5.0
-"""Guidance scale of undistilled weights, likewise."""
 NEGATIVE_PROMPT = "blurry, low quality, compression artefacts, oversharpened, distorted, watermark"
 """What undistilled weights steer away from where the user names nothing."""
 

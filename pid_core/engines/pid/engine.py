@@ -26,7 +26,7 @@ from pid_core.latents.vae import load_encoder
 from pid_core.networks.packed import PackedLinear, pack_for_cpu
 from pid_core.networks.pid_net import PidNet
 from pid_core.plan import EnginePlan
-from pid_core.plan.decode import DecodeLayout, WindowLimits, decode_layout
+from pid_core.plan.decode import DecodeLayout, layout_of, window_limits
 from pid_core.samplers.latent_noise import add_noise
 from pid_core.samplers.noise import latent_stream
 from pid_core.text import Captions
@@ -122,19 +122,11 @@ class PidEngine:
 
     def layout(self, plan: EnginePlan) -> DecodeLayout:
         """The windows that a plan leads to with these weights."""
-        sizes, granule = self._variant.sizes, self._backbone.downsample
-        area = self._backbone.upscale**2
-        wrap_x, wrap_y = plan.wrap in ("x", "both"), plan.wrap in ("y", "both")
-        return decode_layout(
-            -(-plan.width_px // granule) * granule if wrap_x else plan.width_px,
-            -(-plan.height_px // granule) * granule if wrap_y else plan.height_px,
-            WindowLimits(
-                min_area_px=sizes.min_area_px // area,
-                max_area_px=sizes.max_area_px // area,
-                max_side_px=sizes.max_side_px // self._backbone.upscale,
-                max_aspect=sizes.max_aspect,
-                granule_px=granule,
-            ),
+        limits = window_limits(self._variant, self._backbone)
+        return layout_of(
+            plan.width_px,
+            plan.height_px,
+            limits,
             tile_px=plan.tile_px,
             overlap_px=plan.overlap_px,
             wrap=plan.wrap,

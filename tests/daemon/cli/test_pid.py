@@ -120,6 +120,36 @@ def test_files_of_one_run_are_named_by_path(pid: Command, made: PidSet, tmp_path
             assert answer.get("code", "") == code, answer
 
 
+def test_a_person_says_what_a_file_does_not(pid: Command, made: PidSet, tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png")
+    mystery = tmp_path / "comfy" / "diffusion_models" / "mystery.safetensors"
+    shutil.move(tmp_path / "comfy" / "diffusion_models" / made.weights.name, mystery)
+    assert "neither the file's name nor its folders' names say which" in pid.ok("models")
+    identifier = rows(pid)["pid"]["id"]
+
+    for arguments, code, said in (
+        ([identifier, "--family", "sdxl"], 2, "You say SDXL, but the weights are for"),
+        ([identifier, "--family", "flux", "--variant", "2k"], 2, "The weights are v1.5"),
+        ([identifier], 2, "--forget"),
+        (["nothing", "--family", "flux"], 2, "neither a file nor a model"),
+        ([mystery, "--forget"], 0, ""),
+        ([identifier, "--family", "flux"], 0, ""),
+    ):
+        done = pid("models", "declare", *arguments)
+        assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "flux (your word), v1.5" in pid.ok("models")
+    network = rows(pid)["pid"]
+    assert (network["state"], network["family_from"]) == ("ready", "your word")
+    assert "forgotten" in pid.ok("models", "declare", mystery, "--forget")
+    assert rows(pid)["pid"]["state"] == "refused"
+
+    named = ("plan", "--weights", mystery, "--accept-licence", "--json", image)
+    assert pid("plan", "--family", "flux", image).returncode == 2
+    assert pid(*named).returncode == 2
+    assert json.loads(pid.ok(*named, "--family", "flux"))["engine"] == "pid"
+    assert json.loads(pid.ok(*named))["engine"] == "pid"  # the word is kept
+
+
 def test_files_that_do_not_fit_are_refused_in_words(
     pid: Command, made: PidSet, tmp_path: Path
 ) -> None:
@@ -176,7 +206,11 @@ def test_an_upscale_from_end_to_end(pid: Command, tmp_path: Path) -> None:
     refused = pid("upscale", "--engine", "pid", image)
     assert refused.returncode == 1 and not (tmp_path / "a-4x.png").exists()
 
-    pid.ok("upscale", "--engine", "pid", "--accept-licence", image)
+    # the worker loads by the person's word, too
+    network = next((tmp_path / "comfy" / "diffusion_models").iterdir())
+    network.rename(network.with_name("mystery.safetensors"))
+    mystery = network.with_name("mystery.safetensors")
+    pid.ok("upscale", "--weights", mystery, "--family", "flux", "--accept-licence", image)
     result = files.read(tmp_path / "a-4x.png")
     assert (result.format.width, result.format.height) == (256, 256)
     record = read_record(tmp_path / "a-4x.png")

@@ -15,7 +15,14 @@ from pid_core.engines.base import EngineOptions
 from pid_core.engines.pid import engine as engine_module
 from pid_core.errors import CheckpointMissing, InvalidOptions, LicenceNotAccepted, ShapeMismatch
 from pid_core.inspect import generations
-from pid_core.plan import EnginePlan
+from pid_core.plan import (
+    DeviceFacts,
+    EnginePlan,
+    EngineReadiness,
+    PidFacts,
+    UpscaleRequest,
+    plan_upscale,
+)
 from tests.pid_core.synthetic_set import PidSet, write_set
 
 SMALL = generations.TrainedSizes(
@@ -73,6 +80,21 @@ def test_any_size(flux: PidSet, size: tuple[int, int]) -> None:
     assert sum(step.stage == "tile" for step in steps) == 4 * (windows - 1)
     assert [step.index for step in steps if step.stage == "step"] == [1, 2, 3, 4]
     assert max(steps[-1].preview.shape[1:]) <= 256
+
+
+@pytest.mark.parametrize("family", ["flux", "flux2"])
+@pytest.mark.parametrize(("size", "wrap"), [((300, 70), "none"), ((130, 200), "y")])
+def test_the_plan_counts_the_windows_that_are_run(
+    tmp_path: Path, family: str, size: tuple[int, int], wrap: str
+) -> None:
+    engine = create(write_set(tmp_path, family))
+    pid_facts = PidFacts(family, "2kto4k_v1pt5")
+    readiness = EngineReadiness(pid_facts, pid_acknowledged=True, has_gpu=True)
+    planned = plan_upscale(
+        *size, UpscaleRequest(engine="pid", wrap=wrap), DeviceFacts("cuda", readiness=readiness)
+    )
+    layout = engine.layout(planned.passes[0])
+    assert planned.tiles == layout.num_windows > 1
 
 
 def test_the_same_seed_gives_the_same_bytes(flux: PidSet) -> None:

@@ -18,6 +18,7 @@ from pid_core.plan import (
     DeviceFacts,
     EngineReadiness,
     Observation,
+    PidFacts,
     Rect,
     UpscalePlan,
     UpscaleRequest,
@@ -26,7 +27,8 @@ from pid_core.plan import (
     smaller,
 )
 
-READY = EngineReadiness(pid_installed=True, pid_acknowledged=True, has_gpu=True)
+PID = PidFacts("flux", "2kto4k_v1pt5", network_bytes=2_800_000_000)
+READY = EngineReadiness(PID, pid_acknowledged=True, has_gpu=True)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_region_outside_the_picture_is_refused():
         ("auto", READY, "pid"),
         ("auto", replace(READY, has_gpu=False), "compact"),
         ("auto", replace(READY, pid_acknowledged=False), "compact"),
-        ("auto", replace(READY, pid_installed=False), "compact"),
+        ("auto", replace(READY, pid=None), "compact"),
         ("pid", replace(READY, has_gpu=False), "pid"),
         ("compact", READY, "compact"),
         ("identity", READY, "identity"),
@@ -127,24 +129,74 @@ def test_plans_survive_the_wire():
 
 def test_a_small_budget_means_small_tiles_and_a_tiny_one_a_sentence():
     request = UpscaleRequest(engine="pid")
-    wide = plan_upscale(2000, 2000, request, DeviceFacts(readiness=READY, device="cuda"))
+    facts = DeviceFacts(device="cuda", readiness=replace(READY, pid=replace(PID, network_bytes=0)))
+    wide = plan_upscale(2000, 2000, request, facts)
     tight_bytes = round(wide.expected_bytes * 0.9)
-    tight = plan_upscale(
-        2000, 2000, request, DeviceFacts(readiness=READY, device="cuda", free_bytes=tight_bytes)
-    )
+    tight = plan_upscale(2000, 2000, request, replace(facts, free_bytes=tight_bytes))
     assert tight.passes[0].tile_px < wide.passes[0].tile_px
     assert tight.tiles > wide.tiles and tight.expected_bytes <= tight_bytes
     with pytest.raises(NotEnoughMemory, match="smallest tiles"):
         plan_upscale(2000, 2000, request, DeviceFacts(readiness=READY, budget_bytes=10_000_000))
 
 
-def test_smaller_plans_end():
-    plan = plan_upscale(2000, 2000, UpscaleRequest(engine="compact"))
-    sides = []
+@pytest.mark.parametrize("engine", ["compact", "pid"])
+def test_smaller_plans_need_less_and_end(engine):
+    facts = DeviceFacts(device="cuda", dtype="bfloat16", readiness=READY)
+    plan = plan_upscale(2000, 2000, UpscaleRequest(engine=engine), facts)
+    plans = []
     while plan is not None:
-        sides.append(plan.passes[0].tile_px)
-        plan = smaller(plan)
+        plans.append(plan)
+        plan = smaller(plan, facts)
+    sides = [one.passes[0].tile_px for one in plans]
     assert sides == sorted(sides, reverse=True) and len(set(sides)) == len(sides) > 2
+    needed = [one.expected_bytes for one in plans]
+    assert needed == sorted(needed, reverse=True) and needed[-1] < needed[0]
+    assert plans[-1].tiles > plans[0].tiles
+    assert plans[-1].weights_bytes == (PID.network_bytes if engine == "pid" else 0)
+
+
+@pytest.mark.parametrize(
+    ("pid", "dtype", "held"),
+    [
+        (replace(PID, encoder_bytes=5), "bfloat16", 2_800_000_005),
+        (replace(PID, encoder_bytes=5), "float32", 5_600_000_005),
+        (replace(PID, is_quantised=True), "float32", 2_800_000_000),
+    ],
+)
+def test_the_weights_take_part_of_the_memory(pid, dtype, held):
+    facts = DeviceFacts(device="cuda", dtype=dtype, readiness=replace(READY, pid=pid))
+    plan = plan_upscale(1024, 1024, UpscaleRequest(engine="pid"), facts)
+    assert plan.weights_bytes == held
+    enough = replace(facts, free_bytes=plan.expected_bytes + held)
+    assert plan_upscale(1024, 1024, UpscaleRequest(engine="pid"), enough) == plan
+    short = plan_upscale(
+        1024, 1024, UpscaleRequest(engine="pid"), replace(enough, free_bytes=enough.free_bytes - 1)
+    )
+    assert short.tiles > plan.tiles == 1
+
+
+def test_windows_are_those_of_the_weights():
+    def tiles(**changes):
+        readiness = replace(READY, pid=replace(PID, **changes))
+        facts = DeviceFacts(device="cuda", readiness=readiness)
+        return plan_upscale(1000, 1000, UpscaleRequest(engine="pid"), facts).tiles
+
+    assert tiles() == 1
+    assert tiles(variant="2k") == 4  # 548 px are the most that these were trained with
+
+
+def test_undistilled_weights_take_all_their_steps():
+    plans = [
+        plan_upscale(
+            512,
+            512,
+            UpscaleRequest(engine="pid", steps=2),
+            DeviceFacts(readiness=replace(READY, pid=replace(PID, is_distilled=is_distilled))),
+        )
+        for is_distilled in (True, False)
+    ]
+    assert [plan.passes[0].steps for plan in plans] == [2, 50]
+    assert plans[1].expected_s > 10 * plans[0].expected_s
 
 
 def test_costs_follow_what_was_seen():

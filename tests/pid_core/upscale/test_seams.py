@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiles leave no trace. benchmarks/seams.py does the same on photographs and larger pictures."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,8 @@ def test_steps_at_the_borders_of_tiles_are_those_of_the_whole(engines, photograp
     picture = unpack(pixels.tobytes(), PictureFormat(width, height, depth="u16"))
     request = UpscaleRequest(engine="compact")
     whole_plan = plan_upscale(width, height, request)
-    tiled_plan = replace(whole_plan, passes=(replace(whole_plan.passes[0], tile_px=20),))
+    cut = replace(whole_plan.passes[0], tile_px=20, tiles=math.ceil(width / 20))
+    tiled_plan = replace(whole_plan, passes=(cut,))
     assert whole_plan.tiles == 1 and tiled_plan.tiles > 3
     whole, tiled = (
         list(upscale(picture, None, request, plan, engine))[-1].result.picture.samples.astype(float)
