@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PidNet on a GPU: time against the arithmetic bound, memory, attention backends, compilation.
+"""PidNet on a GPU: time against the arithmetic bound, memory, attention backends, compilation,
+and products in the formats of quantised files.
 
     python benchmarks/gpu.py [--budget-s 540] [--tflops 798]
 
@@ -26,6 +27,12 @@ from full_size import V15_FLUX, decode_operations, inputs, load_net, random_weig
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pid_core.checkpoints.native_products import (
+    NATIVE,
+    is_usable,
+    probe_error,
+    simply_quantised,
+)
 from pid_core.networks.pid_net import Conditioning, PidNet, PidNetSizes
 from pid_core.samplers.noise import pixel_stream
 from pid_core.samplers.schedule import STUDENT_TIMESTEPS
@@ -138,6 +145,23 @@ def report_attention() -> str:
     return max(rates, key=lambda name: rates[name][0], default="default")
 
 
+def report_products() -> None:
+    """Print how a wide layer's product does natively in every format, beside bfloat16."""
+    device = torch.device("cuda", torch.cuda.current_device())
+    x = torch.randn(8192, 1536, device=device, dtype=torch.bfloat16)
+    weight = torch.randn(4608, 1536, device=device)
+    plain = weight.bfloat16()
+    plain_s, _ = measure(lambda: F.linear(x, plain), 9)
+    for kind, native in NATIVE.items():
+        if not is_usable(kind, str(device)):
+            print(f"products {kind:16} dequantised here")
+            continue
+        stored, scale = simply_quantised(kind, weight)
+        seconds, _ = measure(functools.partial(native.product, x, stored, scale), 9)
+        error = probe_error(kind, device)
+        print(f"products {kind:16} {seconds / plain_s:5.2f} x bfloat16's time, error {error:.3f}")
+
+
 def whole_decode(
     net: PidNet, prepared: tuple[torch.Tensor, ...], start: torch.Tensor, chunk: int
 ) -> torch.Tensor:
@@ -190,6 +214,7 @@ def main() -> int:
     sizes = PidNetSizes.from_official(V15_FLUX)
     net = load_net(sizes, random_weights(sizes), torch.bfloat16).cuda()
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    report_products()
     fastest = report_attention()
     print(f"{'decode, 4 steps':46} {'s':>8} {'x bound':>8} {'peak GB':>8}")
     for row in rows(net, fastest, options.tflops, deadline):

@@ -177,17 +177,30 @@ def probe_error(kind: str, device: torch.device) -> float:
     weight = torch.randn(rows, columns, generator=generator).to(device)
     weight *= torch.linspace(0.5, 2, rows, device=device).unsqueeze(1)
     weight *= torch.linspace(2, 0.5, columns, device=device)
+    stored, scale = simply_quantised(kind, weight)
     if kind == "mxfp8":
-        stored, exponents = mx_quantised(weight)
-        scale = mx_swizzled(exponents)
         exact = mx_weight(stored, mx_scales(scale, rows, columns), torch.float32)
     else:
-        dtype = torch.int8 if kind == "int8_tensorwise" else getattr(torch, kind)
-        top = torch.iinfo(dtype).max if dtype == torch.int8 else torch.finfo(dtype).max
-        scale = (weight.abs().max() / top).reshape(1, 1)
-        stored = weight / scale
-        stored = (stored.round() if dtype == torch.int8 else stored).to(dtype)
         exact = widened(stored, torch.float32) * scale
     truth = x.float() @ exact.T
     ours = NATIVE[kind].product(x, stored, scale).float()
     return float((ours - truth).norm() / truth.norm())
+
+
+def simply_quantised(kind: str, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A weight in a format, with one scale where the format has no blocks.
+
+    Args:
+        kind: name of the format.
+        weight: [out, in] float32.
+    Returns:
+        The stored weight and its scales, as files hold them.
+    """
+    if kind == "mxfp8":
+        stored, exponents = mx_quantised(weight)
+        return stored, mx_swizzled(exponents)
+    is_int8 = kind == "int8_tensorwise"
+    dtype = torch.int8 if is_int8 else getattr(torch, kind)
+    scale = (weight.abs().max() / (_INT8_MAX if is_int8 else torch.finfo(dtype).max)).view(1, 1)
+    stored = weight / scale
+    return (stored.round() if is_int8 else stored).to(dtype), scale
