@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PiD checkpoint of any layout -> `PidNet`, with exactly the tensors it needs.
+"""A checkpoint of any layout -> `PidNet` or `PixelDit`, with exactly the tensors it needs.
 
 The network is made on the meta device and takes over the file's memory-mapped tensors; quantised
 layers stay quantised.
@@ -8,6 +8,7 @@ layers stay quantised.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,15 +19,18 @@ from pid_core.checkpoints.quantised_linear import QuantisedLinear
 from pid_core.checkpoints.sources import as_safetensors, open_tensors
 from pid_core.errors import CheckpointMismatch
 from pid_core.inspect.backbones import backbone
-from pid_core.inspect.description import PID, Description
+from pid_core.inspect.description import PID, PIXELDIT, Description
 from pid_core.inspect.detect import official_shapes
-from pid_core.inspect.generations import GENERATIONS
+from pid_core.inspect.generations import GENERATIONS, PIXELDIT_VARIANTS
 from pid_core.inspect.headers import read_header
-from pid_core.inspect.network_options import pid_options
+from pid_core.inspect.network_options import pid_options, pixeldit_options
 from pid_core.inspect.quantisation import SIDE_TENSORS, LayerFormat, read_quantisation
 from pid_core.inspect.tensor_names import official_names
 from pid_core.networks.pid_net import PidNet
-from pid_core.networks.sizes import PidNetSizes
+from pid_core.networks.pixeldit import PixelDit
+from pid_core.networks.sizes import PidNetSizes, PixelDitSizes
+
+TITLES = {PID: "PiD", PIXELDIT: "PixelDiT"}
 
 
 def load_pid(
@@ -49,28 +53,29 @@ def load_pid(
         CheckpointMissing: there is no such file.
         CheckpointMismatch: it is no PiD file, or its tensors are not exactly the network's.
     """
-    if description.role != PID or description.problem:
-        raise CheckpointMismatch(
-            f"{path.name} is no usable PiD file: {description.problem or description.role}.",
-            hint=description.hint,
-        )
+    _require_role(path, description, PID)
     source = as_safetensors(path, cache_folder)
-    header = read_header(source)
-    names = official_names(header.tensors, description.prefix)
-    formats = {
-        names[f"{layer}.weight"].removesuffix(".weight"): kind
-        for layer, kind in read_quantisation(header).layers.items()
-        if f"{layer}.weight" in names
-    }
-    sizes = pid_sizes(source, description)
     with torch.device("meta"):
-        net = PidNet(sizes)
-    in_file = open_tensors(source, names)
-    tensors = merge_split_modulation(
-        {official: in_file[name] for name, official in names.items()}, sizes.pixel_size
-    )
-    _fill(net, path.name, tensors, formats, names, dtype, torch.device(device))
-    return net.eval().requires_grad_(False)
+        net = PidNet(pid_sizes(source, description))
+    return _loaded(net, path, source, description, torch.device(device), dtype)
+
+
+def load_pixeldit(
+    path: Path,
+    description: Description,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.bfloat16,
+    cache_folder: Path | None = None,
+) -> PixelDit:
+    """Load a text-to-image network; everything as in `load_pid`."""
+    _require_role(path, description, PIXELDIT)
+    source = as_safetensors(path, cache_folder)
+    shapes = official_shapes(read_header(source), description.prefix)
+    training = PIXELDIT_VARIANTS[description.variant]
+    with torch.device("meta"):
+        net = PixelDit(PixelDitSizes.from_official(pixeldit_options(shapes, training)))
+    return _loaded(net, path, source, description, torch.device(device), dtype)
 
 
 def pid_sizes(path: Path, description: Description) -> PidNetSizes:
@@ -85,8 +90,44 @@ def pid_sizes(path: Path, description: Description) -> PidNetSizes:
     )
 
 
+def _require_role(path: Path, description: Description, role: str) -> None:
+    if description.role != role or description.problem:
+        raise CheckpointMismatch(
+            f"{path.name} is no usable {TITLES[role]} file: "
+            f"{description.problem or description.role}.",
+            hint=description.hint,
+        )
+
+
+Net = TypeVar("Net", PidNet, PixelDit)
+
+
+def _loaded(
+    net: Net,
+    path: Path,
+    source: Path,
+    description: Description,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Net:
+    """The network on the meta device, filled with a file's tensors."""
+    header = read_header(source)
+    names = official_names(header.tensors, description.prefix)
+    formats = {
+        names[f"{layer}.weight"].removesuffix(".weight"): kind
+        for layer, kind in read_quantisation(header).layers.items()
+        if f"{layer}.weight" in names
+    }
+    in_file = open_tensors(source, names)
+    tensors = merge_split_modulation(
+        {official: in_file[name] for name, official in names.items()}, net.sizes.pixel_size
+    )
+    _fill(net, path.name, tensors, formats, names, dtype, device)
+    return net.eval().requires_grad_(False)
+
+
 def _fill(
-    net: PidNet,
+    net: nn.Module,
     file_name: str,
     tensors: dict[str, torch.Tensor],
     formats: dict[str, LayerFormat],

@@ -54,7 +54,7 @@ class Description:
     families: tuple[str, ...] = ()
     """Families that the weights allow."""
     variant: str = ""
-    """`2k`, `2kto4k` or `2kto4k_v1pt5`."""
+    """`2k`, `2kto4k` or `2kto4k_v1pt5`; `1024px` or `2kto4k` of PixelDiT."""
     is_distilled: bool = True
     """A student of four steps rather than a teacher."""
     is_quantised: bool = False

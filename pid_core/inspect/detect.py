@@ -76,7 +76,8 @@ def _describe_network(
         licence=NSCL,
     )
     if FIRST_CONV not in shapes:
-        return found
+        # by the names alone: the two trainings have the same tensors
+        return replace(found, variant="2kto4k" if hints.to_4k else "1024px", is_distilled=False)
     try:
         generation = generation_of(shapes)
         found = replace(found, role=PID, generation=generation)

@@ -74,6 +74,36 @@ _WIDEST = 16 / 9 + 0.01  # 4096 x 2304 exactly; snapped sides reach a little bey
 _AT_2K = TrainedSizes(_SMALLEST_AREA_PX, 2688 * 1792, 2688, _WIDEST)
 _TO_4K = TrainedSizes(_SMALLEST_AREA_PX, 4096 * 4096, 4096, _WIDEST)
 
+
+@dataclass(frozen=True)
+class PixelDitVariant:
+    """One training of the text-to-image network; their tensors look alike."""
+
+    name: str
+    """`1024px`, NVIDIA's original, or `2kto4k`, the one that PiD started from."""
+    rope_mode: str
+    """`original` or `ntk_aware`."""
+    rope_reference_px: int
+    """Side of the image whose RoPE grid needs no NTK correction."""
+    shift: float
+    """Timestep shift where no dynamic shift applies."""
+    dynamic_shift: tuple[float, int] | None
+    """(base shift, side it holds for), or None."""
+
+
+PIXELDIT_VARIANTS: Mapping[str, PixelDitVariant] = {
+    row.name: row
+    for row in (
+        PixelDitVariant("1024px", "original", 1024, 4.0, None),
+        PixelDitVariant("2kto4k", "ntk_aware", 2048, 6.0, (6.0, 2048)),
+    )
+}
+"""Rows by their name."""
+TEXT_TO_IMAGE_STEPS = 50
+"""Steps of text-to-image, as the official configuration has them."""
+TEXT_TO_IMAGE_GUIDANCE = 2.75
+"""Guidance scale of text-to-image, likewise."""
+
 TEACHER_STEPS = 25
 """Steps of undistilled weights, as the official configuration has them; the dial is the
 student's."""

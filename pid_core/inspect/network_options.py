@@ -15,7 +15,7 @@ from typing import Any
 
 from pid_core.errors import CheckpointMismatch
 from pid_core.inspect.backbones import Backbone
-from pid_core.inspect.generations import Generation
+from pid_core.inspect.generations import Generation, PixelDitVariant
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes by official tensor names."""
@@ -70,6 +70,20 @@ def backbone_options(shapes: Shapes) -> dict[str, Any]:
         "txt_max_length": caption_length,
         "use_text_rope": True,
         "text_rope_theta": 10000.0,
+    }
+
+
+def pixeldit_options(shapes: Shapes, training: PixelDitVariant) -> dict[str, Any]:
+    """Options of a text-to-image network.
+
+    Raises:
+        CheckpointMismatch: a tensor that tells a size is missing.
+    """
+    return {
+        **backbone_options(shapes),
+        "rope_mode": training.rope_mode,
+        "rope_ref_h": training.rope_reference_px,
+        "rope_ref_w": training.rope_reference_px,
     }
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pid_core.checkpoints import load_pid
+from pid_core.checkpoints import load_pid, load_pixeldit
 from pid_core.inspect import describe
 from pid_core.networks.pid_net import PidNet
+from pid_core.networks.pixeldit import Backbone, Conditioning
 from tests.pid_core import synthetic
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,26 @@ def test_load_and_one_step(
     _one_step(net)
 
 
+def test_pixeldit(folder: Path) -> None:
+    tensors, plain = synthetic.quantise(
+        synthetic.network("PixelDiT-1300M-1024px_core_layout"), "mxfp8", "core."
+    )
+    expected = {name: plain[name] for name in LAYERS}
+    del plain
+    path = synthetic.save_comfy(tensors, folder / "pixeldit_1300m_1024px_mxfp8.safetensors", "")
+    del tensors
+    gc.collect()
+    assert 1.32 < path.stat().st_size / 2**30 < 1.335  # 1.33 is published
+    found = describe(path)
+    assert (found.role, found.variant, found.layout) == ("pixeldit", "1024px", "mxfp8")
+    net = load_pixeldit(path, found)
+    _holds(net, expected)
+    generator = torch.Generator().manual_seed(3)
+    captions = torch.randn(1, 300, 2304, generator=generator)
+    conditioning = net.prepare(captions, 256, 256)
+    _moves(net, conditioning, torch.randn(1, 3, 256, 256, generator=generator))
+
+
 LAYERS = (
     "patch_blocks.0.attn.qkv_x.weight",
     "patch_blocks.13.mlp_x.w2.weight",
@@ -84,7 +105,7 @@ LAYERS = (
 )
 
 
-def _holds(net: PidNet, expected: dict[str, torch.Tensor]) -> None:
+def _holds(net: Backbone, expected: dict[str, torch.Tensor]) -> None:
     """The dequantised weights are those that were quantised, to a bfloat16 rounding."""
     for name, weight in expected.items():
         ours = net.get_submodule(name.removesuffix(".weight")).weight.float()
@@ -105,7 +126,10 @@ def _one_step(net: PidNet) -> None:
         256,
         256,
     )
-    image = torch.randn(1, 3, 256, 256, generator=generator)
+    _moves(net, conditioning, torch.randn(1, 3, 256, 256, generator=generator))
+
+
+def _moves(net: Backbone, conditioning: Conditioning, image: torch.Tensor) -> None:
     velocity = net.velocity_field(conditioning)(image, 0.999)
     assert velocity.shape == image.shape and torch.isfinite(velocity).all()
     assert velocity.std() > 0.01
