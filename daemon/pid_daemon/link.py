@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pid_daemon.wire import pack_header, unpack_header
 from pid_protocol.errors import RemoteProtocolError
-from pid_protocol.messages import Message, from_header, to_header
+from pid_protocol.headers import Message, from_header, to_header
 from pid_protocol.pixels import PixelFormat, Region
 
 LENGTH = struct.Struct("<I")

@@ -11,7 +11,8 @@ from pid_protocol.errors import (
     VersionMismatch,
     from_wire,
 )
-from pid_protocol.messages import EVENTS, Error, Hello, Message, Welcome, from_header, to_header
+from pid_protocol.headers import Message, from_header, to_header
+from pid_protocol.messages import EVENTS, Error, Hello, Welcome
 from pid_protocol.msgpack import packb, unpackb
 from pid_protocol.zmtp import Bytes
 

@@ -25,13 +25,8 @@ from pid_protocol.errors import (
     TimedOut,
     from_wire,
 )
-from pid_protocol.messages import (
-    EVENTS,
-    Error,
-    Fetch,
-    Message,
-    from_header,
-)
+from pid_protocol.headers import Message, from_header
+from pid_protocol.messages import EVENTS, Error, Fetch
 from pid_protocol.msgpack import unpackb
 from pid_protocol.zmtp import Bytes
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from pid_protocol.errors import PidError, RemoteProtocolError, TimedOut, from_wire
+from pid_protocol.headers import Message
 from pid_protocol.messages import (
     Band,
     Cancel,
     Credit,
     Error,
     Forget,
-    Message,
     Preview,
     Progress,
     Queued,

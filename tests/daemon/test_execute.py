@@ -19,7 +19,7 @@ from pid_daemon import link
 from pid_daemon.worker.cache import ModelCache
 from pid_daemon.worker.execute import Surroundings, execute
 from pid_protocol.errors import Cancelled, OutOfMemory
-from pid_protocol.messages import Message
+from pid_protocol.headers import Message
 from pid_protocol.pixels import PixelFormat
 
 SIDE_PX = 300

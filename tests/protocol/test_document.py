@@ -13,7 +13,8 @@ import pytest
 
 from pid_protocol import PROTOCOL_VERSION, errors, limits
 from pid_protocol.errors import ConnectError, JobError, PidError, ProtocolError
-from pid_protocol.messages import EVENTS, REQUESTS, Band, Credit, Message
+from pid_protocol.headers import Message
+from pid_protocol.messages import EVENTS, REQUESTS, Band, Credit
 from pid_protocol.pixels import CHANNELS, DEPTHS, ENCODINGS, ORDERS, PROFILES, PixelFormat, Region
 
 TEXT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")

@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 
 from pid_protocol import errors, messages
 from pid_protocol.errors import InvalidImage, PidError, RemoteProtocolError
+from pid_protocol.headers import Message, from_header, to_header
 from pid_protocol.limits import MAX_SIDE_PX
-from pid_protocol.messages import (
-    EVENTS,
-    REQUESTS,
-    Cancel,
-    Message,
-    Progress,
-    Submit,
-    from_header,
-    to_header,
-)
+from pid_protocol.messages import EVENTS, REQUESTS, Cancel, Progress, Submit
 from pid_protocol.msgpack import packb, unpackb
 from pid_protocol.pixels import CHANNELS, DEPTHS, PixelFormat, Region
 

@@ -20,7 +20,8 @@ from pid_daemon.broker.jobs import ENDED, UNFINISHED, Job, State
 from pid_daemon.broker.queue import FairQueue
 from pid_daemon.broker.spool import Spool
 from pid_protocol.errors import ConnectionLost, PidError, UnknownJob
-from pid_protocol.messages import Error, Message, Progress, Queued
+from pid_protocol.headers import Message
+from pid_protocol.messages import Error, Progress, Queued
 from pid_protocol.pixels import PixelFormat
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from pid_daemon.broker.places import Places
 from pid_daemon.broker.pool import Pool
 from pid_daemon.broker.sessions import Sessions
 from pid_daemon.broker.spool import Spool
-from pid_protocol.messages import Credit, Message, Queued
+from pid_protocol.headers import Message
+from pid_protocol.messages import Credit, Queued
 
 log = logging.getLogger(__name__)
 

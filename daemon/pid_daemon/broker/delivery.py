@@ -11,8 +11,9 @@ from pid_daemon.broker.sessions import Session, Sessions
 from pid_daemon.broker.spool import Spool
 from pid_daemon.wire import pack_header
 from pid_protocol.errors import PidError
+from pid_protocol.headers import to_header
 from pid_protocol.limits import BAND_BYTES
-from pid_protocol.messages import Band, Result, to_header
+from pid_protocol.messages import Band, Result
 
 MAX_CREDIT = 1_024
 """More is taken as this much: what libzmq holds is bounded by its own queue."""

@@ -30,6 +30,7 @@ from pid_protocol.errors import (
     RemoteProtocolError,
     VersionMismatch,
 )
+from pid_protocol.headers import Message, from_header
 from pid_protocol.licences import licence
 from pid_protocol.limits import MAX_FRAMES
 from pid_protocol.messages import (
@@ -47,7 +48,6 @@ from pid_protocol.messages import (
     GetStatus,
     Hello,
     Jobs,
-    Message,
     Ok,
     Queued,
     Shutdown,
@@ -55,7 +55,6 @@ from pid_protocol.messages import (
     Submit,
     Unload,
     Welcome,
-    from_header,
 )
 
 log = logging.getLogger(__name__)

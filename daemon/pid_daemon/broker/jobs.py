@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pid_protocol.errors import PidError, RemoteProtocolError, from_wire
-from pid_protocol.messages import Progress, Submit, from_header, to_header
+from pid_protocol.headers import from_header, to_header
+from pid_protocol.messages import Progress, Submit
 from pid_protocol.pixels import PixelFormat
 
 

@@ -19,7 +19,7 @@ from pid_daemon.broker.slot import FOREVER, Assignment, Slot
 from pid_daemon.broker.worker_process import Life, WorkerProcess
 from pid_daemon.config import Config
 from pid_protocol.errors import Cancelled, InternalError, TimedOut, WorkerDied
-from pid_protocol.messages import Message
+from pid_protocol.headers import Message
 
 log = logging.getLogger(__name__)
 

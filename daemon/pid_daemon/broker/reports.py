@@ -15,7 +15,8 @@ from pid_daemon.broker.jobs import Job, State
 from pid_daemon.broker.sessions import Sessions
 from pid_daemon.broker.spool import Spool
 from pid_protocol.errors import InternalError, from_wire
-from pid_protocol.messages import Message, Preview, Progress
+from pid_protocol.headers import Message
+from pid_protocol.messages import Preview, Progress
 
 log = logging.getLogger(__name__)
 

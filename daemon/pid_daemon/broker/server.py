@@ -42,7 +42,8 @@ from pid_daemon.logs import LOG_NAME, start_logging
 from pid_protocol import PROGRAM_VERSION
 from pid_protocol.discovery import default_path
 from pid_protocol.errors import Cancelled, ConnectionLost, InternalError, PidError
-from pid_protocol.messages import Error, Message, Models, Status
+from pid_protocol.headers import Message
+from pid_protocol.messages import Error, Models, Status
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pid_daemon.broker.sockets import Sent, Sockets
 from pid_daemon.wire import pack_header
 from pid_protocol.errors import PidError
-from pid_protocol.messages import Error, Message, Preview, Progress, Queued, to_header
+from pid_protocol.headers import Message, to_header
+from pid_protocol.messages import Error, Preview, Progress, Queued
 
 log = logging.getLogger(__name__)
 

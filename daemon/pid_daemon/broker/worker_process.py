@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from pid_daemon import link
 from pid_protocol.errors import RemoteProtocolError
-from pid_protocol.messages import Message
+from pid_protocol.headers import Message
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from pid_daemon.config import load_config
 from pid_daemon.install.place import launch_command
 from pid_protocol import discovery
 from pid_protocol.errors import RemoteProtocolError
+from pid_protocol.headers import Message
 from pid_protocol.messages import (
     Cancel,
     GetJobs,
@@ -22,7 +23,6 @@ from pid_protocol.messages import (
     GetPlan,
     GetStatus,
     Jobs,
-    Message,
     Models,
     Ok,
     Plan,

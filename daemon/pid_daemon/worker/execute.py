@@ -25,7 +25,7 @@ from pid_daemon import link
 from pid_daemon.worker.cache import Key, ModelCache
 from pid_daemon.worker.device import give_back, is_out_of_memory
 from pid_protocol.errors import Cancelled, InternalError, OutOfMemory, SpoolFull
-from pid_protocol.messages import Message
+from pid_protocol.headers import Message
 
 log = logging.getLogger(__name__)
 

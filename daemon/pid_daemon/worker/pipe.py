@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from pid_daemon import link
 from pid_protocol.errors import ProtocolError
-from pid_protocol.messages import Message
+from pid_protocol.headers import Message
 
 PR_SET_PDEATHSIG = 1
 

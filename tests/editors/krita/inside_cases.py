@@ -6,59 +6,10 @@ right is decided outside, in test_cases.py.
 import hashlib
 import json
 import os
-import time
 import traceback
 
-from krita import Krita, Selection
-
-IN, OUT = os.environ["IN"], os.environ["OUT"]
-PAUSE_S, LIMIT_S = 0.05, 60.0
-CASES = {}
-KRITA = Krita.instance()
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-# --- tools -------------------------------------------------------------------------------------
-
-
-def opened(name):
-    """Generator: a picture in a view, with an active layer."""
-    document = KRITA.openDocument(f"{IN}/{name}.png")
-    document.setBatchmode(True)
-    KRITA.activeWindow().addView(document)
-    KRITA.setActiveDocument(document)
-    while document.activeNode() is None:
-        yield 0.02
-    document.waitForDone()
-    return document
-
-
-def closed(document):
-    """Generator: closed without a question; Krita crashes when that comes right after work."""
-    document.waitForDone()
-    yield 0.5
-    document.setModified(False)
-    document.close()
-    yield 0.3
-
-
-def use(kind, **options):
-    """The settings that the actions without a dialog take."""
-    KRITA.writeSetting("pid_krita", kind, json.dumps({"engine": "identity", **options}))
-
-
-def until(look, limit_s=LIMIT_S):
-    """Generator: waits until `look()` is true; returns whether it became so."""
-    end = time.monotonic() + limit_s
-    while not look():
-        if time.monotonic() > end:
-            return False
-        yield PAUSE_S
-    return True
+from inside_tools import CASES, KRITA, LIMIT_S, OUT, case, closed, opened, until, use
+from krita import Selection
 
 
 def layers(document):

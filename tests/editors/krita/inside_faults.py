@@ -9,46 +9,10 @@ import time
 import traceback
 from pathlib import Path
 
-from krita import Krita
+from inside_tools import CASES, KRITA, case, closed, opened, until, use
 from PyQt5 import QtWidgets
 
-IN, OUT = os.environ["IN"], os.environ["OUT"]
 PLACE = Path(os.environ["PID_CONNECTION_FILE"])
-KRITA = Krita.instance()
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def opened(name):
-    document = KRITA.openDocument(f"{IN}/{name}.png")
-    document.setBatchmode(True)
-    KRITA.activeWindow().addView(document)
-    KRITA.setActiveDocument(document)
-    while document.activeNode() is None:
-        yield 0.02
-    document.waitForDone()
-    return document
-
-
-def closed(document):
-    document.waitForDone()
-    yield 0.5
-    document.setModified(False)
-    document.close()
-    yield 0.3
-
-
-def until(look, limit_s=60.0):
-    end = time.monotonic() + limit_s
-    while not look():
-        if time.monotonic() > end:
-            return False
-        yield 0.02
-    return True
 
 
 def state(document):
@@ -84,7 +48,7 @@ def boxes():
 
 def begun():
     """Generator: a long run, until its first tiles are done."""
-    KRITA.writeSetting("pid_krita", "upscale", json.dumps({"engine": "compact", "scale": 4.0}))
+    use("upscale", engine="compact", scale=4.0)
     KRITA.action("pid_upscale_again").trigger()
     yield from until(lambda: runs() and not runs()[-1].is_over and runs()[-1].fraction > 0.05)
 
@@ -129,7 +93,7 @@ def killed():
         box.close()
     yield from closed(document)
     document = yield from opened("pattern")
-    KRITA.writeSetting("pid_krita", "enhance", json.dumps({"engine": "identity"}))
+    use("enhance")
     KRITA.action("pid_enhance_again").trigger()
     again = yield from until(lambda: len(document.rootNode().childNodes()) == 2 or boxes(), 60)
     report["again"] = [again, [box.informativeText() for box in boxes()]]
@@ -142,7 +106,7 @@ def missing_weights():
     """The engine that needs weights, and there are none: words, and nothing else."""
     document = yield from opened("pattern")
     before = state(document)
-    KRITA.writeSetting("pid_krita", "enhance", json.dumps({"engine": "pid"}))
+    use("enhance", engine="pid")
     KRITA.action("pid_enhance_again").trigger()
     yield from until(boxes, 60)
     report = {"said": [box.text() + " " + box.informativeText() for box in boxes()]}
@@ -161,7 +125,7 @@ def licence():
     from pid_protocol.errors import LicenceNotAccepted
 
     document = yield from opened("pattern")
-    KRITA.writeSetting("pid_krita", "enhance", json.dumps({"engine": "identity"}))
+    use("enhance")
     KRITA.action("pid_enhance_again").trigger()
     yield from until(lambda: runs() and runs()[-1].is_over)
     ended, count = runs()[-1], len(runs())

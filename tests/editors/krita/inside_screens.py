@@ -1,21 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs inside Krita's window: what the README shows."""
 
-import json
-import os
-import time
-
-from krita import Krita
+from inside_tools import OUT, opened, until, use
 from PyQt5 import QtCore, QtWidgets
-
-IN, OUT = os.environ["IN"], os.environ["OUT"]
-KRITA = Krita.instance()
-
-
-def until(look, limit_s=90.0):
-    end = time.monotonic() + limit_s
-    while not look() and time.monotonic() < end:
-        yield 0.05
 
 
 def drive(krita):
@@ -24,13 +11,9 @@ def drive(krita):
     window = krita.activeWindow().qwindow()
     window.resize(1500, 940)
     desk = next(d for d in krita.dockers() if d.objectName() == "pid_docker")
-    document = krita.openDocument(IN + "/photo.png")
-    document.setBatchmode(True)
-    krita.activeWindow().addView(document)
-    krita.setActiveDocument(document)
-    yield from until(lambda: document.activeNode() is not None)
-    krita.writeSetting("pid_krita", "upscale", json.dumps({"engine": "compact"}))
-    krita.writeSetting("pid_krita", "enhance", json.dumps({"engine": "compact"}))
+    document = yield from opened("photo")
+    use("upscale", engine="compact")
+    use("enhance", engine="compact")
     for docker in krita.dockers():
         docker.setVisible(docker.objectName() in ("pid_docker", "KisLayerBox"))
     yield 2.0

@@ -103,6 +103,7 @@ def test_odd_sizes_are_refused(tmp_path: Path) -> None:
         encode(load_encoder(path, "flux"), torch.zeros(1, 3, 64, 60))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["flux", "qwenimage"])
 def test_tiles_stay_close_to_the_whole(family: str, tmp_path: Path) -> None:
     made = synthetic_vae.vae(family)

@@ -34,6 +34,7 @@ class Driver(Extension):
 
     def begin(self):
         space = {"__name__": "drive"}
+        sys.path.insert(0, os.path.dirname(os.environ["KRITA_DRIVE"]))  # scripts share their tools
         try:
             Krita.instance().setBatchmode(True)
             with open(os.environ["KRITA_DRIVE"]) as script:
