@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs inside Krita's window: what the README shows."""
 
+import os
+
 from inside_tools import OUT, opened, until, use
 from PyQt5 import QtCore, QtWidgets
 
@@ -11,7 +13,7 @@ def drive(krita):
     window = krita.activeWindow().qwindow()
     window.resize(1500, 940)
     desk = next(d for d in krita.dockers() if d.objectName() == "pid_docker")
-    document = yield from opened("photo")
+    yield from opened("photo")
     use("upscale", engine="compact")
     use("enhance", engine="compact")
     for docker in krita.dockers():
