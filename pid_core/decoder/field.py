@@ -7,17 +7,21 @@ apart: there is nothing to stitch afterwards.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from pid_core.decoder.windows import add, read, weights, windows
+from pid_core.generators import each
 from pid_core.plan.decode import DecodeLayout
 from pid_core.samplers.step import SamplerStep, Velocity
 
-FieldOf = Callable[[int], Velocity]
-"""Index of a window -> its velocity."""
+Evaluate = Callable[[torch.Tensor, float], Generator[float, None, torch.Tensor]]
+"""(x, t) -> the velocity, by a generator that yields the part of the call that is done."""
+FieldOf = Callable[[int], Evaluate]
+"""Index of a window -> how its velocity is computed."""
 
 
 class BlendedField:
@@ -26,7 +30,7 @@ class BlendedField:
     Args:
         layout: the windows, in source pixels.
         scale: output pixels per source pixel.
-        field_of: makes a window's velocity; called once per window and step.
+        field_of: how a window's velocity is computed; called once per window and step.
         device: where the network computes; the state may lie elsewhere.
     """
 
@@ -44,39 +48,50 @@ class BlendedField:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def evaluate(self, x: torch.Tensor, t: float) -> Generator[int, None, torch.Tensor]:
-        """Velocity at (x, t), one yield after each window but the last.
+    def evaluate(
+        self, x: torch.Tensor, t: float
+    ) -> Generator[tuple[int, float], None, torch.Tensor]:
+        """Velocity at (x, t), one yield for each one of its network's calls.
 
         Args:
             x: [1, 3, H, W] float32, the state.
             t: noise level in [0, 1].
+        Yields:
+            (window that is computed, 1-based; part of the whole evaluation that is done).
         Returns:
             [1, 3, H, W] float32, on the device of the state.
         """
         if self._is_whole:
-            return self._field_of(0)(x.to(self._device), t).to(x.device)
+            velocity = yield from self._window(0, x, t)
+            return velocity
         total = torch.zeros_like(x)
         for index, window in enumerate(self._windows):
-            part = read(x, window).to(self._device)
-            velocity = self._field_of(index)(part, t).to(x.device)
+            velocity = yield from self._window(index, read(x, window), t)
             rows, columns = self._shares[index]
             velocity = velocity * rows.to(x.device).unsqueeze(1) * columns.to(x.device)
             add(total, window, velocity)
-            if index + 1 < len(self._windows):
-                yield index + 1
         return total
+
+    def _window(
+        self, index: int, part: torch.Tensor, t: float
+    ) -> Generator[tuple[int, float], None, torch.Tensor]:
+        work = self._field_of(index)(part.to(self._device), t)
+        velocity = yield from each(work, lambda done: (index + 1, (index + done) / len(self)))
+        return velocity.to(part.device)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One evaluated window, or one finished step."""
+    """How far a run is."""
 
     step: int
-    """1-based."""
+    """1-based, the one that is computed."""
     steps: int
     """Steps of the run."""
     window: int
-    """1-based; the last one finishes the step."""
+    """1-based, the one that is computed."""
+    fraction: float
+    """Part of the run that is done, in (0, 1]."""
     sampled: SamplerStep | None = None
     """What the sampler made of the step, once its last window is there."""
 
@@ -88,7 +103,7 @@ SamplerOf = Callable[[Velocity], Iterator[SamplerStep]]
 def drive(
     field: BlendedField, noise: torch.Tensor, timesteps: Sequence[float], sampler_of: SamplerOf
 ) -> Iterator[Progress]:
-    """Run a sampler over a blended field, one yield per window and step.
+    """Run a sampler over a blended field, one yield for each part of a window and each step.
 
     The field is evaluated before the sampler asks for it, because only this generator can yield
     between windows.
@@ -104,13 +119,12 @@ def drive(
     state, total = noise, len(timesteps) - 1
     for number, t in enumerate(timesteps[:-1], start=1):
         evaluation = field.evaluate(state, t)
-        while True:
-            try:
-                done = next(evaluation)
-            except StopIteration as finished:
-                current = finished.value
-                break
-            yield Progress(number, total, done)
+        current = yield from each(evaluation, functools.partial(_progress, number, total))
         sampled = next(steps)
         state = sampled.state
-        yield Progress(number, total, len(field), sampled)
+        yield Progress(number, total, len(field), number / total, sampled)
+
+
+def _progress(step: int, steps: int, part: tuple[int, float]) -> Progress:
+    window, done = part
+    return Progress(step, steps, window, (step - 1 + done) / steps)

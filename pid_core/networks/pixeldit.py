@@ -8,7 +8,7 @@ that sees all of them at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pid_core.errors import ShapeMismatch
+from pid_core.generators import result_of
 from pid_core.networks.embeddings import (
     TIME_SCALE,
     CaptionEmbedder,
@@ -31,6 +32,9 @@ from pid_core.networks.patch_block import PatchBlock
 from pid_core.networks.pixel_block import PixelBlock
 from pid_core.networks.rope import image_table, text_table
 from pid_core.networks.sizes import PixelDitSizes
+
+Evaluation = Generator[float, None, torch.Tensor]
+"""Yields the part of a call of the network that is done, in (0, 1]; returns what it made."""
 
 _CHUNK_TOKENS = {"cpu": 256}
 """Tokens that pass through the wide layers at once; few on a CPU, because of its caches."""
@@ -112,24 +116,38 @@ class Backbone(nn.Module):
         Raises:
             ShapeMismatch: the image is not what the conditioning was made for.
         """
+        return result_of(self.velocity_by_blocks(image, timestep, conditioning))
+
+    @torch.no_grad()
+    def velocity_by_blocks(
+        self, image: torch.Tensor, timestep: torch.Tensor, conditioning: Conditioning
+    ) -> Evaluation:
+        """`velocity`, one yield after each block: on a CPU a single call may take minutes."""
         self._check_image(image, conditioning)
         time = self.t_embedder(timestep)
-        condition = self._patch_tokens(image, time, conditioning)
+        num_blocks = len(self.patch_blocks) + len(self.pixel_blocks)
+        condition = yield from self._patch_tokens(image, time, conditioning, num_blocks)
         pixels = self.pixel_embedder(image, conditioning.pixel_positions)
-        for block in self.pixel_blocks:
+        for done, block in enumerate(self.pixel_blocks, start=1 + len(self.patch_blocks)):
             block(pixels, condition, conditioning.pixel_table, chunk=conditioning.chunk_tokens)
+            yield done / num_blocks
         return self._to_image(pixels, conditioning)
 
     def velocity_field(
         self, conditioning: Conditioning
     ) -> Callable[[torch.Tensor, float], torch.Tensor]:
         """`velocity` as samplers call it: of a noisy image and the schedule's own t in [0, 1]."""
+        evaluate = self.evaluator(conditioning)
+        return lambda image, t: result_of(evaluate(image, t))
 
-        def velocity(image: torch.Tensor, t: float) -> torch.Tensor:
+    def evaluator(self, conditioning: Conditioning) -> Callable[[torch.Tensor, float], Evaluation]:
+        """`velocity_by_blocks` of a noisy image and the schedule's own t in [0, 1]."""
+
+        def evaluate(image: torch.Tensor, t: float) -> Evaluation:
             timestep = torch.full((image.shape[0],), TIME_SCALE * t, device=image.device)
-            return self.velocity(image, timestep, conditioning)
+            return self.velocity_by_blocks(image, timestep, conditioning)
 
-        return velocity
+        return evaluate
 
     @torch.no_grad()
     def with_caption(
@@ -191,8 +209,8 @@ class Backbone(nn.Module):
         return text_table(text.shape[1], head_size, self.sizes.text_rope_theta).to(text.device)
 
     def _patch_tokens(
-        self, image: torch.Tensor, time: torch.Tensor, conditioning: Conditioning
-    ) -> torch.Tensor:
+        self, image: torch.Tensor, time: torch.Tensor, conditioning: Conditioning, num_blocks: int
+    ) -> Evaluation:
         """The transformer over patches: [B, L, hidden_size] in the compute dtype."""
         dtype, chunk = self.compute_dtype, conditioning.chunk_tokens
         x = self.s_embedder(image)
@@ -208,6 +226,7 @@ class Backbone(nn.Module):
                 chunk=chunk,
                 is_last=index + 1 == len(self.patch_blocks),
             )
+            yield (index + 1) / num_blocks
         condition = x.new_empty(x.shape, dtype=dtype)
         for rows in token_chunks(x.shape[1], chunk):
             tokens = F.silu(time + x[:, rows])

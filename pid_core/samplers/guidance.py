@@ -21,9 +21,9 @@ def guided(prompted: Velocity, negative: Velocity, scale: float) -> Velocity:
     """
     if scale == 1:
         return prompted
+    return lambda x, t: steered(negative(x, t), prompted(x, t), scale)
 
-    def velocity(x: torch.Tensor, t: float) -> torch.Tensor:
-        base = negative(x, t)
-        return base + scale * (prompted(x, t) - base)
 
-    return velocity
+def steered(negative: torch.Tensor, prompted: torch.Tensor, scale: float) -> torch.Tensor:
+    """From the negative prompt's velocity past the prompt's."""
+    return negative + scale * (prompted - negative)

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch.nn import functional as F
 
-from pid_core.decoder.field import BlendedField, drive
+from pid_core.decoder.field import BlendedField, Evaluate, drive
 from pid_core.decoder.windows import Window, read, windows
 from pid_core.engines.base import Step
+from pid_core.generators import each
 from pid_core.inspect.generations import TEACHER_GUIDANCE, TEACHER_STEPS, Variant
 from pid_core.networks.pid_net import Conditioning, PidNet
+from pid_core.networks.pixeldit import Evaluation
 from pid_core.plan.decode import DecodeLayout
 from pid_core.samplers.dpm_solver import sample_dpm_solver
-from pid_core.samplers.guidance import guided
+from pid_core.samplers.guidance import steered
 from pid_core.samplers.noise import NoiseStream, pixel_stream
 from pid_core.samplers.schedule import dynamic_shift, flow_timesteps, student_timesteps
 from pid_core.samplers.step import SamplerStep, Velocity
@@ -69,11 +71,12 @@ class Decoder:
 
     @torch.no_grad()
     def run(self, job: Job) -> Iterator[Step]:
-        """Decode, one yield per window and step; the last one carries the padded picture."""
+        """Decode, one yield for each block, window and step; the last one carries the padded
+        picture."""
         scale, device = self._net.sizes.upscale, job.latent.device
         conditions = _Conditions(self._net, job)
         field = BlendedField(
-            job.layout, scale, lambda index: self._velocity(conditions, index), device
+            job.layout, scale, lambda index: self._evaluate(conditions, index), device
         )
         height, width = field.shape[-2:]
         is_large = height * width * 3 * 4 * _STATE_COPIES > _STATE_BYTES
@@ -82,25 +85,31 @@ class Decoder:
         noise = stream.draw(field.shape, home)
         timesteps = self._timesteps(job)
         preview: torch.Tensor | None = None
-        total = (len(timesteps) - 1) * len(field)
         for progress in drive(
             field, noise, timesteps, lambda v: self._sampler(v, noise, timesteps, stream)
         ):
-            done = (progress.step - 1) * len(field) + progress.window
-            sampled = progress.sampled
-            if sampled is None:
-                yield Step("tile", done / total, progress.window, len(field), preview)
+            sampled, image = progress.sampled, None
+            if sampled is not None:
+                preview = _preview(sampled.x0)
+                image = sampled.state if progress.step == progress.steps else None
+            elif len(field) > 1:
+                yield Step("tile", progress.fraction, progress.window, len(field), preview)
                 continue
-            preview = _preview(sampled.x0)
-            image = sampled.state if progress.step == progress.steps else None
-            yield Step("step", done / total, progress.step, progress.steps, preview, image)
+            yield Step("step", progress.fraction, progress.step, progress.steps, preview, image)
 
-    def _velocity(self, conditions: _Conditions, index: int) -> Velocity:
-        prompted = self._net.velocity_field(conditions.of(index))
+    def _evaluate(self, conditions: _Conditions, index: int) -> Evaluate:
+        prompted = self._net.evaluator(conditions.of(index))
         if self._is_distilled:
             return prompted
-        negative = self._net.velocity_field(conditions.negative(index))
-        return guided(prompted, negative, TEACHER_GUIDANCE)
+        negative = self._net.evaluator(conditions.negative(index))
+
+        def both(x: torch.Tensor, t: float) -> Evaluation:
+            """One after the other, which holds the activations of one of them at a time."""
+            base = yield from each(negative(x, t), lambda done: done / 2)
+            wanted = yield from each(prompted(x, t), lambda done: 0.5 + done / 2)
+            return steered(base, wanted, TEACHER_GUIDANCE)
+
+        return both
 
     def _timesteps(self, job: Job) -> tuple[float, ...]:
         if self._is_distilled:

@@ -4,9 +4,8 @@ thread."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,6 +17,7 @@ from pid_core.engines.base import EngineInfo, EngineOptions, Step
 from pid_core.engines.pid.decode import Decoder, Job
 from pid_core.engines.pid.dials import NEGATIVE_PROMPT, sigma_of
 from pid_core.errors import InvalidOptions, NotEnoughMemory, ShapeMismatch
+from pid_core.generators import each
 from pid_core.inspect import PidFiles, backbone
 from pid_core.inspect.fingerprint import fingerprint
 from pid_core.inspect.generations import variant
@@ -172,19 +172,15 @@ class PidEngine:
                 answer = answer.clamp(-1, 1).contiguous()
                 yield Step(step.stage, 1.0, step.index, step.total, step.preview, answer)
 
-    def _encode(self, image: torch.Tensor, wrap: str) -> Any:
-        """Latent of the padded picture; a generator that yields steps and returns it."""
+    def _encode(self, image: torch.Tensor, wrap: str) -> Generator[Step, None, torch.Tensor]:
+        """Latent of the padded picture."""
         granule = self._backbone.downsample
         border_x = CONTEXT_PX if wrap in ("x", "both") else 0
         border_y = CONTEXT_PX if wrap in ("y", "both") else 0
-        work = self._encoder.encode(wrapped(image, border_x, border_y))
-        while True:
-            try:
-                done, total = next(work)
-            except StopIteration as finished:
-                latent = finished.value
-                break
-            yield Step("encode", _ENCODED * done / total, done, total)
+        latent = yield from each(
+            self._encoder.encode(wrapped(image, border_x, border_y)),
+            lambda part: Step("encode", _ENCODED * part[0] / part[1], *part),
+        )
         yield Step("encode", _ENCODED)
         rows, columns = border_y // granule, border_x // granule
         height, width = image.shape[-2] // granule, image.shape[-1] // granule

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
 import pytest
 import torch
 
-from pid_core.decoder.field import BlendedField, drive
+from pid_core.decoder.field import BlendedField, Evaluate, drive
 from pid_core.decoder.windows import add, read, weights, windows
+from pid_core.generators import result_of
 from pid_core.plan.decode import WindowLimits, decode_layout
 from pid_core.samplers.noise import pixel_stream
 from pid_core.samplers.schedule import student_timesteps
+from pid_core.samplers.step import Velocity
 from pid_core.samplers.student import sample_student
 
 SCALE = 4
@@ -21,16 +24,34 @@ LIMITS = WindowLimits(
 )
 
 
+def _at_once(velocity: Velocity) -> Evaluate:
+    """A velocity as a field wants it: two yields, and the answer."""
+
+    def evaluate(x: torch.Tensor, t: float) -> Generator[float, None, torch.Tensor]:
+        yield 0.5
+        answer = velocity(x, t)
+        yield 1.0
+        return answer
+
+    return evaluate
+
+
 def _decode(layout, field_of, seed: int = 0) -> torch.Tensor:
-    field = BlendedField(layout, SCALE, field_of, torch.device("cpu"))
+    field = BlendedField(
+        layout, SCALE, lambda index: _at_once(field_of(index)), torch.device("cpu")
+    )
     stream = pixel_stream(seed)
     noise, timesteps = stream.draw(field.shape), student_timesteps(4)
 
     def sampler(velocity):
         return sample_student(velocity, noise, timesteps, renoise=lambda: stream.draw(field.shape))
 
-    *_, last = drive(field, noise, timesteps, sampler)
-    return last.sampled.state
+    course = list(drive(field, noise, timesteps, sampler))
+    fractions = [progress.fraction for progress in course]
+    assert fractions == sorted(fractions) and fractions[-1] == 1 < len(course)
+    assert [one.step for one in course if one.sampled] == [1, 2, 3, 4]
+    assert {one.window for one in course} == set(range(1, layout.num_windows + 1))
+    return course[-1].sampled.state
 
 
 @pytest.mark.parametrize("wrap", ["none", "x", "y", "both"])
@@ -85,16 +106,11 @@ def test_one_window_gives_the_same_bytes_by_both_paths() -> None:
     def wavy(x: torch.Tensor, t: float) -> torch.Tensor:
         return torch.sin(3 * x + t)
 
-    direct = BlendedField(layout, SCALE, lambda _: wavy, torch.device("cpu"))
-    blended = BlendedField(layout, SCALE, lambda _: wavy, torch.device("cpu"))
+    direct = BlendedField(layout, SCALE, lambda _: _at_once(wavy), torch.device("cpu"))
+    blended = BlendedField(layout, SCALE, lambda _: _at_once(wavy), torch.device("cpu"))
     blended._is_whole = False
     x = torch.randn(direct.shape)
-    results = []
-    for field in (direct, blended):
-        with pytest.raises(StopIteration) as finished:
-            next(field.evaluate(x, 0.5))
-        results.append(finished.value.value)
-    assert torch.equal(*results)
+    assert torch.equal(*(result_of(field.evaluate(x, 0.5)) for field in (direct, blended)))
 
 
 def test_borders_of_a_random_network_are_no_seams() -> None:
