@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 NVIDIA_NODES = Path("/dev")
+CPU_FLAGS = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def worker_devices(setting: str, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -27,6 +29,24 @@ def worker_devices(setting: str, environment: Mapping[str, str] | None = None) -
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     count = len([part for part in visible.split(",") if part]) if visible is not None else _nvidia()
     return tuple(f"cuda:{index}" for index in range(count)) or ("auto",)
+
+
+def likely_dtype(device: str) -> str:
+    """The arithmetic that a worker will probably choose, for plans before there was one.
+
+    Args:
+        device: kind of device: `cpu`, `cuda`, `mps`.
+    Returns:
+        `float32` or `bfloat16`; a CPU that does not say what it can is taken for one that cannot.
+    """
+    if device != "cpu":
+        return "bfloat16" if device == "cuda" else "float32"
+    try:
+        lines = CPU_FLAGS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return "float32"
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return "bfloat16" if BFLOAT16_FLAGS.intersection(flags) else "float32"
 
 
 def _nvidia() -> int:

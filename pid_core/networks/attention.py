@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +11,14 @@ from torch.nn import functional as F
 from pid_core.networks.layers import RmsNorm, token_chunks
 from pid_core.networks.rope import rotate
 
-_LOGITS_IN_CACHE = 1 << 19
-"""bfloat16 logits that are held at once: 1 MiB, the second-level cache of one core."""
+_QUERIES, _KEYS = 1024, 512
+"""Piece of the logits that is held at once: 1 MiB in bfloat16, the second-level cache of a core."""
+_ROWS = 64
+"""Whole rows of logits that are held at once."""
+_SAFE_LOGIT = 60.0
+"""Powers of e up to this, and sums of 10^9 of them, are far from the ends of bfloat16's range."""
+_SUM_COLUMNS = 8
+"""A product's columns come in such groups."""
 
 
 @dataclass
@@ -96,7 +101,7 @@ def _is_fused_kernel_slow(q: torch.Tensor) -> bool:
 
 
 def _attend_by_head(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Attention from matrix products and softmax over runs of queries that fit the CPU's cache.
+    """Attention from matrix products over pieces that fit the CPU's cache, head by head.
 
     Logits are rounded to bfloat16 here. What all keys have in common moves all logits of a query
     alike and does not change its softmax, so it is taken off the keys: what is rounded is small.
@@ -110,11 +115,43 @@ def _attend_by_head(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.
     """
     k = k - k.mean(dim=1, keepdim=True)
     out = torch.empty_like(q)
-    most = min(max(_LOGITS_IN_CACHE // k.shape[1], 64), 256)
-    rows = math.ceil(q.shape[1] / math.ceil(q.shape[1] / most))  # runs of equal length
     for sample in range(q.shape[0]):
         heads = zip(*(tensor[sample].unbind(1) for tensor in (q, k, v, out)), strict=True)
         for queries, keys, values, result in heads:
-            for run in token_chunks(q.shape[1], rows):
-                result[run] = torch.softmax(queries[run] @ keys.T, dim=-1) @ values
+            # plain rows: products of strided ones run at half the rate
+            pieces = queries.contiguous(), keys.contiguous(), values.contiguous()
+            if _longest(queries) * _longest(keys) <= _SAFE_LOGIT:
+                _attend_in_pieces(*pieces, result)
+            else:
+                _attend_in_rows(*pieces, result)
     return out
+
+
+def _longest(vectors: torch.Tensor) -> float:
+    return float(vectors.float().square().sum(-1).max().sqrt())
+
+
+def _attend_in_pieces(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, result: torch.Tensor
+) -> None:
+    """Softmax attention whose logits are known to be small: no maximum has to be taken off, so that
+    keys come piece by piece and nothing is divided before the end (measured: Zen 4, 16684 tokens:
+    0.6 x the time of whole rows)."""
+    size = values.shape[-1]
+    ones = values.new_ones(values.shape[0], _SUM_COLUMNS)
+    values = torch.cat((values, ones), dim=-1)  # the product with these is the softmax's divisor
+    pieces = [(keys[run].T.contiguous(), values[run]) for run in token_chunks(keys.shape[0], _KEYS)]
+    for run in token_chunks(queries.shape[0], _QUERIES):
+        total = torch.zeros(run.stop - run.start, values.shape[-1])
+        for turned, weighted in pieces:
+            total += (queries[run] @ turned).exp_() @ weighted
+        result[run] = total[:, :size] / total[:, size : size + 1]
+
+
+def _attend_in_rows(
+    queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, result: torch.Tensor
+) -> None:
+    """Softmax attention of a few whole rows at a time."""
+    turned = keys.T.contiguous()
+    for run in token_chunks(queries.shape[0], _ROWS):
+        result[run] = torch.softmax(queries[run] @ turned, dim=-1) @ values

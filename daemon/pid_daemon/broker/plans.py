@@ -12,6 +12,7 @@ from pid_core.errors import CoreError
 from pid_core.plan import Costs, DeviceFacts, UpscalePlan, UpscaleRequest, plan_upscale
 from pid_core.plan.tiles import Rect
 from pid_daemon.broker.shelf import Shelf
+from pid_daemon.devices import likely_dtype
 from pid_daemon.link import Holding
 from pid_daemon.translate import from_core
 from pid_protocol.messages import GetPlan, Plan, Submit
@@ -50,7 +51,7 @@ def facts_of(
     is_cpu = device == "cpu"
     return DeviceFacts(
         device=device,
-        dtype=(holdings[0].dtype if holdings else "") or ("float32" if is_cpu else "bfloat16"),
+        dtype=(holdings[0].dtype if holdings else "") or likely_dtype(device),
         free_bytes=_free_bytes(is_cpu, holdings),
         budget_bytes=shelf.config.memory_budget_mib << 20,
         readiness=shelf.readiness(options, has_gpu=not is_cpu),

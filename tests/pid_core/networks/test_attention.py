@@ -41,6 +41,23 @@ def test_a_common_part_of_the_keys_costs_no_precision(draw: Draw) -> None:
     assert (ours - truth).norm() / truth.norm() < 0.02
 
 
+@pytest.mark.parametrize("size", [1.0, 20.0])
+def test_small_and_large_logits(draw: Draw, monkeypatch: pytest.MonkeyPatch, size: float) -> None:
+    """Small ones are taken piece by piece, large ones row by row; both come out right."""
+    taken = []
+    for name in ("_attend_in_pieces", "_attend_in_rows"):
+        way = getattr(attention, name)
+        monkeypatch.setattr(
+            attention, name, lambda *inputs, way=way, name=name: (taken.append(name), way(*inputs))
+        )
+    q, k, v = draw(1, 1100, 2, 16) * size / 4, draw(1, 700, 2, 16), draw(1, 700, 2, 16)
+    ours = attention._attend_by_head(q, k, v)
+    logits = torch.einsum("bnhd,bmhd->bhnm", q.double(), k.double())
+    truth = torch.einsum("bhnm,bmhd->bnhd", logits.softmax(-1), v.double())
+    torch.testing.assert_close(ours.double(), truth, rtol=1e-4, atol=1e-4)
+    assert set(taken) == {"_attend_in_pieces" if size == 1 else "_attend_in_rows"}
+
+
 def test_the_fused_kernel_is_taken_for_float32(draw: Draw) -> None:
     """PyTorch's own choice for our strides: the flash kernel, which holds no full matrix."""
     q, k, v = (draw(1, 600, 2, 72).transpose(1, 2) for _ in range(3))
