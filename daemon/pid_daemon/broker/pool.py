@@ -109,8 +109,10 @@ class Pool:
         now_s = self._loop.time()
         for slot in self._slots:
             if slot.work and now_s > slot.work.deadline_s and slot.process:
-                log.warning("worker %s did not stop or hung in %s", slot.device, slot.work.stage)
-                slot.process.kill()
+                what = "did not stop" if slot.work.is_stopping else "hung"
+                why = f"it {what} in the stage {slot.work.stage} and was ended"
+                if slot.process.kill(why):
+                    log.warning("worker %s: %s", slot.device, why)
             elif now_s > slot.deadline_s and slot.process:
                 slot.deadline_s = FOREVER
                 if slot.life is Life.IDLE:

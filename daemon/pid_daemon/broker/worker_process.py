@@ -66,6 +66,7 @@ class WorkerProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._tail: deque[str] = deque(maxlen=NUM_TAIL_LINES)
         self._task: asyncio.Task[None] | None = None
+        self._killed_for: str | None = None
 
     @property
     def pid(self) -> int:
@@ -81,10 +82,23 @@ class WorkerProcess:
         if self._process and self._process.stdin and not self._process.stdin.is_closing():
             self._process.stdin.write(link.to_frame(message))
 
-    def kill(self) -> None:
-        """End the process at once; works on a stopped one, too."""
-        if self._process and self._process.returncode is None:
-            self._process.kill()
+    def kill(self, why: str = "") -> bool:
+        """End the process at once; works on a stopped one, too.
+
+        Args:
+            why: what is said of its end.
+        Returns:
+            Whether it was not done already.
+        """
+        if (
+            self._killed_for is not None
+            or not self._process
+            or self._process.returncode is not None
+        ):
+            return False
+        self._killed_for = why
+        self._process.kill()
+        return True
 
     async def wait(self) -> None:
         """Wait until the process is gone."""
@@ -146,6 +160,8 @@ class WorkerProcess:
                     log.info("worker %s: %s", self.device, text)
 
     def _why(self, status: int) -> str:
+        if self._killed_for:
+            return self._killed_for
         if status < 0:
             name = signal.Signals(-status).name
             memory = " (the system does that when memory runs out)" if name == "SIGKILL" else ""
