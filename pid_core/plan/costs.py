@@ -29,6 +29,14 @@ class Coefficients:
     """Peak memory per input pixel of one tile, its halo included."""
     bytes_per_px: float
     """Memory per pixel of the engine's whole output."""
+    attention_half_px: float = 0.0
+    """Area of a tile at which attention, which grows with its square, costs as much as all else;
+    0 = there is none."""
+
+    def work_px(self, area_px: float) -> float:
+        """Work for one tile, in pixels of one so small that attention costs nothing."""
+        attention = area_px / self.attention_half_px if self.attention_half_px else 0.0
+        return area_px * (1 + attention)
 
 
 @dataclass(frozen=True)
@@ -58,13 +66,14 @@ DEFAULTS: Mapping[str, Coefficients] = MappingProxyType(
         "compact/bfloat16/cpu": Coefficients(0.05, 6.0e-6, 40_000_000, 24_000.0, 12.0),
         "compact/float32/cuda": Coefficients(0.05, 3.0e-7, 1_500_000_000, 1_600.0, 12.0),
         "compact/bfloat16/cuda": Coefficients(0.05, 1.0e-7, 800_000_000, 1_000.0, 12.0),
-        # Measured in bfloat16, 2 cores: 512 and 1024 px of output in 5.3 and 28 s of processor time
-        # a step, 0.23 and 0.40 GiB above the weights. float32 and GPUs are scaled from that.
-        "pid/float32/cpu": Coefficients(2.0, 6.0e-4, 300_000_000, 9_000.0, 60.0),
-        "pid/bfloat16/cpu": Coefficients(2.0, 1.6e-4, 300_000_000, 4_500.0, 60.0),
+        # Measured in bfloat16 on two cores (Zen 4): 1024 and 2048 px of output in 24 and 222 s a
+        # step, 0.3 and 0.6 GB above the weights and the sampler's state. float32 and GPUs are
+        # scaled from that, by the rates of their products and of their attention.
+        "pid/float32/cpu": Coefficients(2.0, 4.6e-4, 300_000_000, 3_500.0, 60.0, 362.0**2),
+        "pid/bfloat16/cpu": Coefficients(2.0, 2.0e-4, 300_000_000, 2_000.0, 60.0, 282.0**2),
         # A GPU holds the state of at most 1 GiB; that of larger pictures lies in the host's memory.
-        "pid/float32/cuda": Coefficients(0.5, 2.0e-6, 3_300_000_000, 9_000.0, 0.0),
-        "pid/bfloat16/cuda": Coefficients(0.5, 5.0e-7, 2_200_000_000, 4_500.0, 0.0),
+        "pid/float32/cuda": Coefficients(0.5, 2.0e-6, 3_300_000_000, 4_500.0, 0.0, 362.0**2),
+        "pid/bfloat16/cuda": Coefficients(0.5, 5.0e-7, 2_200_000_000, 2_500.0, 0.0, 362.0**2),
     }
 )
 """Starting values by `engine/dtype/device`."""

@@ -45,10 +45,6 @@ def window_limits(trained: Variant, family: Backbone) -> WindowLimits:
     )
 
 
-_ATTENTION_IS_HALF_PX = 443**2
-"""Window at which attention costs as much as all else. Source: 9.9 and 13.2 TMAC at 512 x 512."""
-
-
 @dataclass(frozen=True)
 class Axis:
     """Windows along one axis of the padded picture."""
@@ -174,11 +170,6 @@ def rects(layout: DecodeLayout) -> list[Rect]:
         for y in layout.y.starts_px
         for x in layout.x.starts_px
     ]
-
-
-def work_px(area_px: int) -> float:
-    """Work for one window, in pixels of a window so small that attention costs nothing."""
-    return area_px * (1 + area_px / _ATTENTION_IS_HALF_PX)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pid_core.errors import CheckpointMissing, InvalidOptions, LicenceNotAccepted
 from pid_core.inspect.backbones import backbone
 from pid_core.inspect.generations import TEACHER_STEPS, variant
-from pid_core.plan.decode import WindowLimits, layout_of, rects, window_limits, work_px
+from pid_core.plan.decode import WindowLimits, layout_of, rects, window_limits
 from pid_core.plan.tiles import Rect, tile_cores, with_halo
 
 
@@ -60,11 +60,6 @@ class EngineTraits:
                 Rect(one.x, 0, one.width, height_px) for one in tile_cores(width_px, 1, tile_px)
             ]
         return tile_cores(width_px, height_px, tile_px)
-
-    def work_px(self, tile: Rect) -> float:
-        """What a tile costs, in pixels of a small one."""
-        area = tile.width * tile.height
-        return area if self.windows is None else work_px(area)
 
     def sides(self, device: str) -> tuple[int, ...]:
         """`tiles_px` that make sense on a kind of device."""

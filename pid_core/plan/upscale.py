@@ -282,7 +282,7 @@ def _in_tiles(
     """The plan in tiles of that size, and what it costs."""
     costs = facts.costs.of(traits.name, plan.dtype, facts.device)
     tiles = traits.tiles(plan.width_px, plan.height_px, tile_px, plan.wrap)
-    work = sum(traits.work_px(one) for one in tiles)
+    work = sum(costs.work_px(one.width * one.height) for one in tiles)
     held = max(one.width * min(one.height, traits.held_rows) for one in tiles)
     return replace(
         plan,
