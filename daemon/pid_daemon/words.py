@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 import platformdirs
 
-from pid_core.inspect import BACKBONES, Declared
-from pid_core.inspect.generations import VARIANTS
+from pid_core.inspect import BACKBONES, Declared, word_about
+from pid_core.inspect.generations import PIXELDIT_VARIANTS, VARIANTS
 from pid_daemon.config import APP
 from pid_daemon.settings_file import write_whole
 
@@ -41,16 +41,19 @@ def words() -> dict[str, Declared]:
     return {path: Declared(**word) for path, word in entries.items() if _is_word(word)}
 
 
+def joined(path: Path, word: Declared) -> Declared:
+    """A word about a file; what it leaves open is as it was said before."""
+    said = {name: value for name, value in asdict(word).items() if value is not None}
+    return replace(word_about(path, words()), **said)
+
+
 def say(path: Path, word: Declared) -> None:
-    """Keep a word about a file; what it leaves open stays as it was said before.
+    """Keep a word about a file, joined to what was said before.
 
     Raises:
         InternalError: it cannot be written.
     """
-    known, key = words(), os.path.realpath(path)
-    before = asdict(known.get(key, Declared()))
-    said = {name: value for name, value in asdict(word).items() if value is not None}
-    _write({**known, key: Declared(**{**before, **said})})
+    _write({**words(), os.path.realpath(path): joined(path, word)})
 
 
 def forget(path: Path) -> bool:
@@ -77,6 +80,6 @@ def _is_word(value: Any) -> bool:
     return (
         word.keys() <= _NAMES
         and word.get("family") in (None, *BACKBONES)
-        and word.get("variant") in (None, *VARIANTS)
+        and word.get("variant") in (None, *VARIANTS, *PIXELDIT_VARIANTS)
         and word.get("is_distilled") in (None, True, False)
     )

@@ -16,7 +16,7 @@ from pid_core.inspect.description import NSCL, PID, PIXELDIT, UNKNOWN, Declared,
 from pid_core.inspect.detect_text import describe_text_encoder
 from pid_core.inspect.detect_vae import describe_vae
 from pid_core.inspect.families import decide_family
-from pid_core.inspect.generations import GENERATIONS, variant
+from pid_core.inspect.generations import GENERATIONS, PIXELDIT_VARIANTS, VARIANTS
 from pid_core.inspect.headers import FileHeader, read_header
 from pid_core.inspect.names import NameHints, read_names
 from pid_core.inspect.network_options import FIRST_CONV, Shapes, generation_of, unpatchify
@@ -76,8 +76,7 @@ def _describe_network(
         licence=NSCL,
     )
     if FIRST_CONV not in shapes:
-        # by the names alone: the two trainings have the same tensors
-        return replace(found, variant="2kto4k" if hints.to_4k else "1024px", is_distilled=False)
+        return _describe_pixeldit(found, hints, declared)
     try:
         generation = generation_of(shapes)
         found = replace(found, role=PID, generation=generation)
@@ -91,6 +90,18 @@ def _describe_network(
         )
     except CheckpointMismatch as error:
         return replace(found, role=PID, problem=str(error), hint=error.hint)
+
+
+def _describe_pixeldit(found: Description, hints: NameHints, declared: Declared) -> Description:
+    """By name and word alone: the two trainings have the same tensors."""
+    name = declared.variant or ("2kto4k" if hints.to_4k else "1024px")
+    if name not in PIXELDIT_VARIANTS:
+        return replace(
+            found,
+            problem=f"You say {name}, but it is PixelDiT, which there is in "
+            f"{' and '.join(PIXELDIT_VARIANTS)}.",
+        )
+    return replace(found, variant=name, is_distilled=False)
 
 
 def families_of(conv_in: int, generation: str) -> tuple[str, ...]:
@@ -129,10 +140,11 @@ def _layout(header: FileHeader) -> str:
 
 def _variant(generation: str, hints: NameHints, declared: Declared) -> str:
     if declared.variant is not None:
-        if variant(declared.variant).generation != generation:
+        row = VARIANTS.get(declared.variant)
+        if row is None or row.generation != generation:
+            its = f"is {row.generation}" if row else "is none of PiD's"
             raise CheckpointMismatch(
-                f"The weights are {generation}; the variant {declared.variant} is "
-                f"{variant(declared.variant).generation}.",
+                f"The weights are {generation}; the variant {declared.variant} {its}."
             )
         return declared.variant
     if hints.is_v15 and generation != "v1.5":

@@ -4,25 +4,25 @@ open."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from pid_core.inspect import BACKBONES, Declared, Description, describe
 from pid_core.inspect.description import UNKNOWN
-from pid_core.inspect.generations import VARIANTS
+from pid_core.inspect.generations import PIXELDIT_VARIANTS, VARIANTS
 from pid_daemon import words
 from pid_daemon.cli.connect import ask, connected
 from pid_daemon.cli.exits import Refused
 from pid_protocol.messages import GetModels
 
+_VARIANTS = list(dict.fromkeys((*VARIANTS, *PIXELDIT_VARIANTS)))
+
 
 @click.command()
 @click.argument("name", metavar="ID|FILE")
 @click.option("--family", type=click.Choice(list(BACKBONES)), help="Latent family it is made for.")
-@click.option("--variant", type=click.Choice(list(VARIANTS)), help="Sizes it was trained on.")
+@click.option("--variant", type=click.Choice(_VARIANTS), help="Sizes it was trained on.")
 @click.option(
     "--distilled/--undistilled",
     "is_distilled",
@@ -70,9 +70,7 @@ def keep_word(path: Path, word: Declared) -> Description:
     Raises:
         Refused: it cannot; nothing is kept.
     """
-    said = asdict(words.words().get(os.path.realpath(path), Declared()))
-    said.update({name: value for name, value in asdict(word).items() if value is not None})
-    found = describe(path, Declared(**said))
+    found = describe(path, words.joined(path, word))
     if found.problem or found.role == UNKNOWN:
         raise Refused(f"{path.name}: {found.problem}", found.hint)
     words.say(path, word)

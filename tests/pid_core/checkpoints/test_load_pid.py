@@ -188,5 +188,7 @@ def test_a_mislabelled_family_is_refused(tensors, tmp_path: Path) -> None:
     assert "neither the file's name nor its folders' names say which" in describe(path).problem
     assert describe(path, Declared(family="qwenimage")).family == "qwenimage"
     assert "You say SDXL" in describe(path, Declared(family="sdxl")).problem
+    for word, said in (("2k", "2k is v1"), ("1024px", "1024px is none of PiD's")):
+        assert said in describe(path, Declared(family="flux", variant=word)).problem
     path = synthetic.save_comfy(tensors, tmp_path / "pid_1.5_flux1.safetensors")
     assert "its file name says" in describe(path, Declared(family="sd3")).problem

@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from pid_core.checkpoints import load_pid, load_pixeldit
 from pid_core.errors import CheckpointMismatch, InvalidOptions
-from pid_core.inspect import describe
+from pid_core.inspect import Declared, describe
 from pid_core.inspect.generations import PIXELDIT_VARIANTS, PixelDitVariant
 from pid_core.networks.pixeldit import PixelDit, PixelDitSizes
 from pid_core.samplers.noise import NoiseStream
@@ -59,6 +59,14 @@ def test_both_trainings_load_by_their_names(
         images.append(run(net, PIXELDIT_VARIANTS[name]))
         assert images[-1].shape == (1, 3, 64, 96) and torch.isfinite(images[-1]).all()
     assert not torch.allclose(*images)  # positions and shift differ
+
+
+def test_the_user_s_word_goes_before_names(
+    tensors: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    path = synthetic.save_official(tensors, tmp_path, FINE_TUNED)
+    assert describe(path, Declared(variant="1024px")).variant == "1024px"
+    assert "it is PixelDiT" in describe(path, Declared(variant="2k")).problem
 
 
 @pytest.mark.parametrize("kind", ["mxfp8", "convrot"])
