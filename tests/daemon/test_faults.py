@@ -71,6 +71,7 @@ def test_a_killed_worker_ends_its_job_with_the_cause_and_the_queue_goes_on(
         assert books["accepted"] == books["delivered"] + books["reported"] == 4
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_ended_and_the_job_says_so(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(stage_limit_s=6, start_limit_s=30, load_limit_s=30)
     with daemon.client() as client:

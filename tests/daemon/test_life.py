@@ -122,6 +122,7 @@ def test_settings_that_make_no_sense_are_refused_in_a_sentence(make_daemon: Make
         assert word in answer.stderr and "Traceback" not in answer.stderr, answer.stderr
 
 
+@pytest.mark.slow
 def test_an_idle_daemon_ends_when_it_is_told_to(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(idle_exit_s=1)
     assert daemon.process
@@ -129,6 +130,7 @@ def test_an_idle_daemon_ends_when_it_is_told_to(make_daemon: MakeDaemon) -> None
     assert not daemon.place.exists()
 
 
+@pytest.mark.slow
 def test_results_expire(make_daemon: MakeDaemon) -> None:
     daemon = make_daemon(result_expiry_s=1)
     with daemon.client() as client:

@@ -120,6 +120,7 @@ def test_files_of_one_run_are_named_by_path(pid: Command, made: PidSet, tmp_path
             assert answer.get("code", "") == code, answer
 
 
+@pytest.mark.slow
 def test_a_person_says_what_a_file_does_not(pid: Command, made: PidSet, tmp_path: Path) -> None:
     image = picture(tmp_path / "a.png")
     mystery = tmp_path / "comfy" / "diffusion_models" / "mystery.safetensors"

@@ -66,7 +66,10 @@ def run(engine: pid.PidEngine, image: torch.Tensor, made: EnginePlan, **options)
     return list(engine.run(image, EngineOptions(**options), made))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (80, 56), (33, 21), (200, 40), (130, 110)])
+@pytest.mark.parametrize(
+    "size",
+    [(64, 64), (80, 56), (33, 21), (200, 40), pytest.param((130, 110), marks=pytest.mark.slow)],
+)
 def test_any_size(flux: PidSet, size: tuple[int, int]) -> None:
     engine = create(flux)
     steps = run(engine, picture(*size), plan(*size))
@@ -213,6 +216,7 @@ def test_out_of_memory_is_said(flux: PidSet, monkeypatch: pytest.MonkeyPatch) ->
         run(engine, picture(64, 64), plan(64, 64))
 
 
+@pytest.mark.slow
 def test_window_borders_of_a_random_network_are_no_seams(flux: PidSet) -> None:
     engine, made = create(flux), plan(192, 192)
     layout = engine.layout(made)
