@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import process_time
 
 import torch
@@ -28,6 +28,7 @@ from pid_core.inspect.quantisation import LayerFormat
 from pid_core.networks.packed import pack_for_cpu
 from pid_core.networks.pid_net import PidNet, PidNetSizes
 from pid_core.samplers.noise import NoiseStream
+from pid_core.samplers.step import Velocity
 
 GROUPS = (256, 64)
 """Columns that are rotated together: the first that divides a layer's."""
@@ -57,14 +58,11 @@ def int8_net(net: PidNet, *, is_exact: bool) -> PidNet:
     return made
 
 
-Field = Callable[[torch.Tensor, float], torch.Tensor]
-
-
-def fields(side_px: int) -> Iterator[tuple[str, Field]]:
+def fields(side_px: int) -> Iterator[tuple[str, Velocity]]:
     """The networks that are compared, one at a time, the truth first."""
     sizes = PidNetSizes.from_official(V15_FLUX)
 
-    def field(net: PidNet) -> Field:
+    def field(net: PidNet) -> Velocity:
         return net.velocity_field(net.prepare(*inputs(side_px), side_px, side_px))
 
     net = load_net(sizes, random_weights(sizes), torch.float32)

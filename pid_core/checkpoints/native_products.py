@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 
 from pid_core.checkpoints.quantised_formats import (
+    E4M3_MAX,
     MX_BLOCK,
     mx_quantised,
     mx_scales,
@@ -34,7 +35,6 @@ FEW_ROWS = 16
 PROBE_ERROR = 0.08
 """Largest relative error of a probe: quantised activations make 0.01 (int8) to 0.04 (float8)."""
 _INT8_MAX = 127.0
-_FLOAT8_MAX = 448.0
 _SMALLEST = 1e-12
 """Keeps the scale of a row of zeros from being zero."""
 
@@ -67,7 +67,7 @@ def float8_product(x: torch.Tensor, stored: torch.Tensor, scale: torch.Tensor) -
     Returns:
         [n, out] bfloat16.
     """
-    x_scale = x.abs().amax().float().clamp_min_(_SMALLEST).div_(_FLOAT8_MAX)
+    x_scale = x.abs().amax().float().clamp_min_(_SMALLEST).div_(E4M3_MAX)
     rows = (x / x_scale).to(torch.float8_e4m3fn)
     return torch.ops.aten._scaled_mm(
         rows, stored.T, x_scale, scale.reshape(()), out_dtype=torch.bfloat16

@@ -16,7 +16,8 @@ MX_BLOCK = 32
 """Neighbouring columns that share one mxfp8 scale."""
 _MX_TILE_ROWS, _MX_TILE_COLUMNS = 128, 4
 _E8M0_BIAS = 127
-_E4M3_MAX = 448.0
+E4M3_MAX = 448.0
+"""Largest number in float8_e4m3fn."""
 
 
 def mx_scales(stored: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -63,7 +64,7 @@ def mx_quantised(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         [rows, columns] float8_e4m3fn and [rows, columns / 32] uint8 exponents in plain order.
     """
     blocks = values.float().unflatten(1, (-1, MX_BLOCK))
-    exponents = torch.ceil(torch.log2(blocks.abs().amax(-1) / _E4M3_MAX)) + _E8M0_BIAS
+    exponents = torch.ceil(torch.log2(blocks.abs().amax(-1) / E4M3_MAX)) + _E8M0_BIAS
     exponents.clamp_(0, 2 * _E8M0_BIAS)
     scaled = blocks * torch.exp2(_E8M0_BIAS - exponents).unsqueeze(-1)
     return scaled.flatten(1).to(torch.float8_e4m3fn), exponents.to(torch.uint8)

@@ -84,6 +84,8 @@ class QuantisedLinear(nn.Module):
             self.native = native_product(
                 self.kind.format, self.stored.device, self.stored, self.scale
             )
+        if self._is_mx and self.native is None:
+            self.scale = self._mx_exponents()  # once; only kernels want the file's order
 
     def _fill_plain(self, name: str, stored: torch.Tensor, scale: torch.Tensor | None) -> None:
         rows, columns = stored.shape
@@ -155,10 +157,13 @@ class QuantisedLinear(nn.Module):
         return self.kind.format == "mxfp8"
 
     def _mx_weight(self) -> torch.Tensor:
-        rows, columns = self.stored.shape
-        exponents = mx_scales(self._scale_or_one(), rows, columns)
+        exponents = self._scale_or_one() if self.native is None else self._mx_exponents()
         weight = mx_weight(self.stored, exponents, self.dtype)
         return weight[: self.out_features, : self.in_features]
+
+    def _mx_exponents(self) -> torch.Tensor:
+        """Scales in the file's order -> [rows, columns / 32] in plain order."""
+        return mx_scales(self._scale_or_one(), *self.stored.shape)
 
     def _scale_or_one(self) -> torch.Tensor:
         return torch.ones(1, 1, device=self.stored.device) if self.scale is None else self.scale

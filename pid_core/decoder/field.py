@@ -51,7 +51,7 @@ class BlendedField:
     def evaluate(
         self, x: torch.Tensor, t: float
     ) -> Generator[tuple[int, float], None, torch.Tensor]:
-        """Velocity at (x, t), one yield for each one of its network's calls.
+        """Velocity at (x, t), with the yields of every window's evaluation.
 
         Args:
             x: [1, 3, H, W] float32, the state.
@@ -62,8 +62,7 @@ class BlendedField:
             [1, 3, H, W] float32, on the device of the state.
         """
         if self._is_whole:
-            velocity = yield from self._window(0, x, t)
-            return velocity
+            return (yield from self._window(0, x, t))
         total = torch.zeros_like(x)
         for index, window in enumerate(self._windows):
             velocity = yield from self._window(index, read(x, window), t)

@@ -68,11 +68,12 @@ def _describe_network(
     header: FileHeader, prefix: str, hints: NameHints, declared: Declared
 ) -> Description:
     shapes = official_shapes(header, prefix)
+    quantised = read_quantisation(header).label
     found = Description(
         PIXELDIT,
-        _layout(header),
+        quantised or _plain_layout(header),
         prefix,
-        is_quantised=bool(read_quantisation(header).layers),
+        is_quantised=bool(quantised),
         licence=NSCL,
     )
     if FIRST_CONV not in shapes:
@@ -129,10 +130,7 @@ def families_of(conv_in: int, generation: str) -> tuple[str, ...]:
     return tuple(allowed)
 
 
-def _layout(header: FileHeader) -> str:
-    label = read_quantisation(header).label
-    if label:
-        return label
+def _plain_layout(header: FileHeader) -> str:
     dtypes = [info.dtype.lower() for info in header.tensors.values()]
     common = max(set(dtypes), key=dtypes.count)
     return f"pth {common}" if header.container == "torch" else common

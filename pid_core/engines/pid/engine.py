@@ -91,7 +91,7 @@ class PidEngine:
         return own + self._encoder.resident_bytes()
 
     def run(self, image: torch.Tensor, options: EngineOptions, plan: EnginePlan) -> Iterator[Step]:
-        """Decode, one yield per encoded tile and per window and step; closing cancels.
+        """Decode, one yield per encoded tile, block, window and step; closing cancels.
 
         Args:
             image: [1, 3, H, W] float32 in [-1, 1], sRGB-encoded.
